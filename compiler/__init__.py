@@ -1,0 +1,1 @@
+"""The compiler core: program, tracing, passes' base, lowering, planning, artifact, command line."""

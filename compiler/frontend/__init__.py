@@ -1,0 +1,1 @@
+"""Readers of user models: everything that turns a model into a `Program`."""

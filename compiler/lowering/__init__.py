@@ -1,0 +1,1 @@
+"""From ATen operators to TE tensors to PrimFuncs: one rule per operator."""

@@ -1,0 +1,1 @@
+"""Ways to run a compiled library: natively, or under an emulator of its target."""

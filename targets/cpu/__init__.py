@@ -1,0 +1,1 @@
+"""How CPU kernels are scheduled and turned into machine code."""
