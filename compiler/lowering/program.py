@@ -1,0 +1,72 @@
+"""The lowered program: buffers and kernel calls, the common ground of planner, C emission, report."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ...targets.target import Target
+from ..tensor_spec import TensorSpec
+
+ValueKind = Literal["input", "output", "constant", "intermediate", "workspace"]
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One buffer of the compiled program."""
+
+    name: str  # C identifier, unique in the program
+    spec: TensorSpec
+    kind: ValueKind
+    alias_of: str | None = None  # the same bytes as that value; aliases may chain
+    data: np.ndarray | None = None  # constants only; bfloat16 as a uint16 view
+    index: int = -1  # position among the inputs or outputs of the model
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is not a C identifier")
+        if (self.kind == "constant" and self.alias_of is None) != (self.data is not None):
+            raise ValueError(f"{self.name}: constants carry data, other values do not")
+        if self.data is not None and self.data.nbytes != self.spec.nbytes:
+            raise ValueError(f"{self.name}: {self.data.nbytes} bytes of data for {self.spec}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One kernel call; calls run in the order they are listed."""
+
+    kernel: str  # symbol
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    arguments: tuple[str, ...]  # C parameter order: reads, writes, workspaces
+    inplace: tuple[tuple[int, int], ...] = ()  # (read index, write index) that may share storage
+    macs: int = 0
+    bytes: int = 0
+    ops: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A program whose every region is a kernel call over named buffers."""
+
+    name: str  # prefix of every C symbol
+    target: Target
+    threads: int
+    values: dict[str, Value]
+    calls: tuple[Call, ...]
+    kernels: dict[str, Any]  # symbol -> what the target's code generator compiles
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def storage_of(self, name: str) -> str:
+        """The value that owns the bytes of `name`, with aliases followed to their end."""
+        seen = {name}
+        while (parent := self.values[name].alias_of) is not None:
+            if parent in seen:
+                raise ValueError(f"alias cycle at {name}")
+            seen.add(parent)
+            name = parent
+        return name
