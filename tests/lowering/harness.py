@@ -1,0 +1,148 @@
+"""Runs one lowering rule as a kernel of its own and compares it with PyTorch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import tvm
+from torch._ops import OpOverload
+from torch.utils import _pytree as pytree
+from tvm import te
+
+import penjing.compiler.lowering.rules  # noqa: F401  (fills RULES)
+from penjing.compiler.lowering.builder import KernelBuilder
+from penjing.compiler.lowering.registry import RULES
+from penjing.compiler.tensor_spec import TensorSpec
+from penjing.targets.target import KiB, Target
+
+TARGET = Target(
+    name="test",
+    triple="x86_64-linux-gnu",
+    llvm_cpu="x86-64-v3",
+    simd_bits=256,
+    simd_registers=16,
+    l1d_bytes=32 * KiB,
+    l2_bytes=512 * KiB,
+    zig_target="x86_64-linux-gnu",
+    source="made up: what most hosts have at least",
+)
+
+# dtype of the result -> rtol, atol; integers and bools must be equal
+TOLERANCES = {
+    torch.float64: (1e-9, 1e-9),
+    torch.float32: (1e-5, 1e-6),
+    torch.float16: (2e-3, 1e-3),
+    torch.bfloat16: (1e-2, 1e-2),
+}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Marks a tensor argument whose value the rule may read at compile time."""
+
+    tensor: torch.Tensor
+
+
+def check(
+    op: OpOverload,
+    *args: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    reference: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Compile the rule of `op` for these arguments, run it, compare with `reference` or `op`.
+
+    Tensors among the arguments, also inside lists, become inputs of the kernel; wrap one in
+    `Weight` to make it a constant. Everything else reaches the rule as it is.
+    """
+    plain_args, plain_kwargs = pytree.tree_map(_unwrap, (args, kwargs))
+    wanted = (reference or op)(*plain_args, **plain_kwargs)
+    expected = [wanted] if isinstance(wanted, torch.Tensor) else list(wanted)
+    for result, want in zip(run(op, *args, **kwargs), expected, strict=True):
+        default_rtol, default_atol = TOLERANCES.get(want.dtype, (0.0, 0.0))
+        torch.testing.assert_close(
+            result,
+            want.contiguous(),
+            rtol=default_rtol if rtol is None else rtol,
+            atol=default_atol if atol is None else atol,
+            equal_nan=True,
+        )
+
+
+def run(op: OpOverload, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    """The results of the compiled rule of `op`."""
+    function, inputs, specs = build(op, *args, **kwargs)
+    outputs = [torch.empty(spec.shape, dtype=spec.torch_dtype) for spec in specs]
+    tvm.compile(function, target="llvm")["main"](
+        *(tvm.runtime.from_dlpack(tensor) for tensor in (*inputs, *outputs))
+    )
+    return outputs
+
+
+def build(
+    op: OpOverload, *args: Any, **kwargs: Any
+) -> tuple[tvm.tirx.PrimFunc, list[torch.Tensor], list[TensorSpec]]:
+    """The kernel of `op` before scheduling, its inputs and the specs of its outputs."""
+    leaves, tree = pytree.tree_flatten((args, kwargs))
+    values = {i: _dense(_unwrap(x)) for i, x in enumerate(leaves) if _is_tensor(x)}
+    holders = {i: _placeholder(f"p{i}", value) for i, value in values.items()}
+    constants = {t: _array(values[i]) for i, t in holders.items() if isinstance(leaves[i], Weight)}
+    builder = KernelBuilder(TARGET, constants)
+
+    fake_args, fake_kwargs = pytree.tree_map(_unwrap, (args, kwargs))
+    with torch.no_grad():
+        wanted = op(*fake_args, **fake_kwargs)
+    single = isinstance(wanted, torch.Tensor)
+    specs = [TensorSpec.of(tensor) for tensor in ([wanted] if single else wanted)]
+
+    rule_args, rule_kwargs = tree.unflatten([holders.get(i, x) for i, x in enumerate(leaves)])
+    extras = {"out": specs[0] if single else tuple(specs), "kernel": builder}
+    entry = RULES[op]
+    wants = {name: extras[name] for name in entry.wants}
+    result = entry.rule(*rule_args, **rule_kwargs, **wants)
+    results = [result] if single else list(result)
+    for tensor, spec in zip(results, specs, strict=True):
+        got = TensorSpec(tuple(int(n) for n in tensor.shape), str(tensor.dtype))
+        assert got == spec, f"{op}: the rule gives {got}, torch gives {spec}"
+
+    inputs = list(values.values())
+    for packed in builder.packed:
+        inputs.append(_tensor(packed.data, str(packed.tensor.dtype)))
+    parameters = [*holders.values(), *(packed.tensor for packed in builder.packed)]
+    outputs = [_copy(tensor) for tensor in results]  # a result may be an input, or come twice
+    return te.create_prim_func([*parameters, *outputs]), inputs, specs
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, torch.Tensor | Weight)
+
+
+def _unwrap(leaf: Any) -> Any:
+    return leaf.tensor if isinstance(leaf, Weight) else leaf
+
+
+def _dense(value: torch.Tensor) -> torch.Tensor:
+    """A copy in dense row-major layout, on the 64-byte boundary that torch allocates at."""
+    return value.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _placeholder(name: str, value: torch.Tensor) -> te.Tensor:
+    spec = TensorSpec.of(value)
+    return te.placeholder(spec.shape, spec.dtype, name=name)
+
+
+def _copy(tensor: te.Tensor) -> te.Tensor:
+    return te.compute(tensor.shape, lambda *indices: tensor(*indices), name="result")
+
+
+def _array(value: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    """The values as numpy; bfloat16 as uint16."""
+    return (value.view(torch.uint16) if value.dtype is torch.bfloat16 else value).numpy()
+
+
+def _tensor(data: np.ndarray[Any, np.dtype[Any]], dtype: str) -> torch.Tensor:
+    tensor = _dense(torch.from_numpy(data))
+    return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
