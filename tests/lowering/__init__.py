@@ -1,0 +1,1 @@
+"""Tests of the lowering rules: values against torch over many shapes."""
