@@ -1,0 +1,201 @@
+"""Scheduled PrimFuncs -> one ELF object of plain C functions.
+
+Kernels skip TVM's packed calling convention: a kernel is `void NAME(T *a, T *b, ...)`, its
+pointers never alias, and it needs no runtime. Buffers that do not fit registers are not put on the
+stack: they become extra pointer parameters, the workspaces that the memory planner places.
+"""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tvm
+import tvm_ffi
+from tvm import s_tir, tirx
+from tvm.ir import PointerType, PrimType, Var
+
+from ..target import Target
+
+STACK_BYTES = 256  # larger scratch buffers become workspaces
+_CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawKernel:
+    """A kernel ready for LLVM, and what its caller has to give it."""
+
+    func: Any  # tirx.PrimFunc over raw pointers
+    workspaces: tuple[tuple[int, str], ...]  # (elements, dtype) of the trailing parameters
+    parallel: bool  # runs its outer loop on the thread pool and returns int32
+
+
+def llvm_target(target: Target) -> Any:
+    """The TVM target that generates code for `target`."""
+    options: dict[str, Any] = {
+        "kind": "llvm",
+        "mtriple": target.triple,
+        "mcpu": target.llvm_cpu,
+        "mattr": list(target.features),
+    }
+    if target.float_abi:
+        options["mfloat-abi"] = target.float_abi
+    llvm = tvm.target.Target(options)
+    return llvm.with_host(llvm)
+
+
+def lower_kernel(func: Any, symbol: str, target: Target) -> RawKernel:
+    """Lower a scheduled PrimFunc to loops over raw pointers, scratch buffers moved to workspaces."""
+    parallel = _is_parallel(func.body)
+    mod = tvm.IRModule({symbol: func.with_attr("global_symbol", symbol)})
+    if parallel:  # iterations run at once: each needs its own part of the whole buffer
+        mod = _apply(mod, _hoist_root_buffers)
+    with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
+        mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
+        params = len(mod[symbol].params)
+        mod = _apply(mod, _hoist_allocations)
+        mod = _to_code()(mod)
+    lowered = mod[symbol]
+    first = len(func.params) if parallel else params
+    workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
+    return RawKernel(func=_raw(lowered, parallel), workspaces=workspaces, parallel=parallel)
+
+
+def compile_kernels(kernels: Sequence[RawKernel], target: Target) -> bytes:
+    """Machine code of all kernels as one relocatable ELF object."""
+    if not kernels:
+        return b""
+    module = _build(kernels, target)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.o"
+        module.write_to_file(str(path), "o")
+        return path.read_bytes()
+
+
+def assembly(kernels: Sequence[RawKernel], target: Target) -> str:
+    """The kernels as assembly text, to read."""
+    return str(_build(kernels, target).inspect_source("asm"))
+
+
+def _build(kernels: Sequence[RawKernel], target: Target) -> Any:
+    mod = tvm.IRModule({str(k.func.attrs["global_symbol"]): k.func for k in kernels})
+    passes = [tirx.transform.BF16StorageLegalize(), tirx.transform.LowerIntrin()]
+    mod = tvm.ir.transform.Sequential(passes)(mod)
+    return tvm.get_global_func("target.build.llvm")(mod, llvm_target(target))
+
+
+def _to_loops() -> Any:
+    """Blocks to plain loops over flat buffers."""
+    blocks, flat = s_tir.transform, tirx.transform
+    return tvm.ir.transform.Sequential(
+        [
+            blocks.CanonicalizeLoop(),
+            blocks.LowerInitBlock(),
+            blocks.PlanAndUpdateBufferAllocationLocation(),
+            blocks.ConvertBlocksToOpaque(),
+            blocks.CompactBufferAllocation(),
+            blocks.LowerMatchBuffer(),
+            blocks.StmtSimplify(),
+            blocks.LowerOpaqueBlock(),
+            flat.FlattenBuffer(),
+            flat.BF16ComputeLegalize(),
+        ]
+    )
+
+
+def _to_code() -> Any:
+    """Loops to what LLVM takes: tails split off, vectors, unrolled register tiles."""
+    blocks, flat = s_tir.transform, tirx.transform
+    return tvm.ir.transform.Sequential(
+        [
+            flat.NarrowDataType(32),
+            blocks.LoopPartition(),
+            flat.VectorizeLoop(True),
+            flat.StorageRewrite(),
+            blocks.HoistIfThenElse(),
+            flat.UnrollLoop(),
+            blocks.RenormalizeSplitPattern(),
+            flat.StmtSimplify(),
+            flat.RemoveNoOp(),
+            blocks.RewriteUnsafeSelect(),
+            flat.CommonSubexprElim(),
+        ]
+    )
+
+
+def _apply(mod: Any, rewrite: Any) -> Any:
+    return tvm.IRModule({var: rewrite(func) for var, func in mod.functions.items()})
+
+
+def _is_parallel(body: Any) -> bool:
+    loops = _collect(body, tirx.For)
+    return any(loop.kind == tirx.ForKind.PARALLEL for loop in loops)
+
+
+def _collect(root: Any, kind: type) -> list[Any]:
+    """All nodes of one type, in pre-order."""
+    found: list[Any] = []
+    tvm_ffi.structural_walk(root, (kind, found.append), order="pre")
+    return found
+
+
+def _bytes(buffer: Any) -> int:
+    return _elements(buffer) * (tvm.DataType(str(buffer.ty.dtype)).bits + 7) // 8
+
+
+def _elements(buffer: Any) -> int:
+    return math.prod(int(size) for size in buffer.ty.shape)
+
+
+def _is_workspace(buffer: Any) -> bool:
+    return buffer.scope() == "global" and _bytes(buffer) > STACK_BYTES
+
+
+def _hoist_root_buffers(func: Any) -> Any:
+    """Give whole scratch buffers to the caller before they are compacted to one iteration's part."""
+    root = func.body.block
+    hoisted = [b for b in root.alloc_buffers if _is_workspace(b)]
+    kept = [b for b in root.alloc_buffers if not _is_workspace(b)]
+    block = s_tir.SBlock(
+        root.iter_vars,
+        root.reads,
+        root.writes,
+        root.name_hint,
+        root.body,
+        root.init,
+        kept,
+        root.match_buffers,
+        root.annotations,
+    )
+    body = s_tir.SBlockRealize(func.body.iter_values, func.body.predicate, block)
+    return tirx.PrimFunc([*func.params, *hoisted], body, func.ret_type, func.attrs)
+
+
+def _hoist_allocations(func: Any) -> Any:
+    """Turn scratch allocations that are too big for the stack into parameters."""
+    hoisted = [a.buffer for a in _collect(func.body, tirx.AllocBuffer) if _is_workspace(a.buffer)]
+    if not hoisted:
+        return func
+
+    def drop(alloc: Any) -> Any:
+        return tirx.Evaluate(0) if _is_workspace(alloc.buffer) else alloc
+
+    body = tvm_ffi.structural_map(func.body, (tirx.AllocBuffer, drop))
+    return tirx.PrimFunc([*func.params, *hoisted], body, func.ret_type, func.attrs)
+
+
+def _raw(func: Any, parallel: bool) -> Any:
+    """Replace buffer parameters by plain pointers."""
+    params: list[Any] = []
+    body = func.body
+    for buffer in reversed(list(func.params)):
+        pointer = Var(f"{buffer.name}_pointer", PointerType(PrimType(str(buffer.ty.dtype)), "global"))
+        body = tirx.SeqStmt([tirx.DeclBuffer(buffer, data=pointer), body])
+        params.insert(0, pointer)
+    result = func.ret_type
+    if parallel:  # LLVM code of a parallel loop returns the error of its launch
+        result = PrimType("int32")
+        body = tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))])
+    return tirx.PrimFunc(params, body, result, func.attrs).with_attr("tirx.noalias", True)
