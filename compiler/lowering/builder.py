@@ -1,4 +1,4 @@
-"""What a lowering rule may ask about the kernel it builds: lanes, weights, packed weights."""
+"""What a lowering rule may ask about the kernel it builds: lanes, weights, packed weights, tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
+from ...targets.cpu.tiles import panel_columns
 from ...targets.target import Target
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -14,11 +15,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Packed:
-    """A weight in the layout its kernel wants: `tensor` stands for `data` in the kernel."""
+    """A constant made for one kernel: `tensor` stands for `data` in it.
+
+    `source` and `transform` say how it came from a weight, so that the same kernel can serve
+    another region whose weights differ; a table (`source` None) is the same for all of them.
+    """
 
     tensor: te.Tensor
     data: Array
     name: str
+    source: te.Tensor | None
+    transform: Callable[[Array], Array] | None
 
 
 class KernelBuilder:
@@ -32,6 +39,7 @@ class KernelBuilder:
     def __init__(self, target: Target, constants: Mapping[te.Tensor, Array]) -> None:
         self.target = target
         self.packed: list[Packed] = []
+        self.inspected: list[te.Tensor] = []  # weights whose values decided about the kernel
         self._constants = list(constants.items())
 
     def lanes(self, dtype: str) -> int:
@@ -39,28 +47,50 @@ class KernelBuilder:
         bits = 8 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
         return self.target.lanes(bits)
 
+    def panel(self, columns: int) -> int:
+        """Columns per panel in which a GEMM of that many columns wants its weights packed."""
+        return panel_columns(self.target, columns)
+
     def constant(self, tensor: te.Tensor) -> Array | None:
-        """The value of a tensor that is a weight, None for any other."""
-        # rank-0 te tensors refuse ==, so no dict lookup
-        return next((v for t, v in self._constants if t.same_as(tensor)), None)
+        """The value of a tensor that is a weight, None for any other.
+
+        A kernel built with it serves only regions whose weight has this very value; to change
+        the layout of a weight use `pack`, to know that it is one use `is_constant`.
+        """
+        value = self._value(tensor)
+        if value is not None:
+            self.inspected.append(tensor)
+        return value
 
     def is_constant(self, tensor: te.Tensor) -> bool:
         """Whether the tensor is a weight."""
-        return self.constant(tensor) is not None
+        return self._value(tensor) is not None
 
     def pack(self, tensor: te.Tensor, transform: Callable[[Array], Array], name: str) -> te.Tensor:
-        """A new placeholder for `transform(weight)`, computed now; equal results are shared.
+        """A new placeholder for `transform(weight)`, computed at compile time.
 
-        `tensor` must be a weight. `transform` sees bfloat16 as uint16 and may only move it.
+        `tensor` must be a weight. `transform` sees bfloat16 as uint16 and may only move it; what
+        it does may depend on the weight's shape and dtype, not on its values.
         """
-        value = self.constant(tensor)
+        value = self._value(tensor)
         assert value is not None, f"pack of {tensor.op.name}, which is no weight"
+        for other in self.packed:
+            if other.source is not None and other.source.same_as(tensor) and other.name == name:
+                return other.tensor
         data = np.ascontiguousarray(transform(value))
         bfloat16 = str(tensor.dtype) == "bfloat16" and data.dtype == np.uint16
         dtype = "bfloat16" if bfloat16 else data.dtype.name
-        for other in self.packed:
-            if str(other.tensor.dtype) == dtype and np.array_equal(other.data, data):
-                return other.tensor
-        packed = Packed(te.placeholder(data.shape, dtype, name=name), data, name)
-        self.packed.append(packed)
-        return packed.tensor
+        placeholder = te.placeholder(data.shape, dtype, name=name)
+        self.packed.append(Packed(placeholder, data, name, tensor, transform))
+        return placeholder
+
+    def table(self, data: Array, name: str) -> te.Tensor:
+        """A new placeholder for a constant array that the rule computed from the op's attributes."""
+        data = np.ascontiguousarray(data)
+        placeholder = te.placeholder(data.shape, data.dtype.name, name=name)
+        self.packed.append(Packed(placeholder, data, name, None, None))
+        return placeholder
+
+    def _value(self, tensor: te.Tensor) -> Array | None:
+        # rank-0 te tensors refuse ==, so no dict lookup
+        return next((v for t, v in self._constants if t.same_as(tensor)), None)
