@@ -22,7 +22,7 @@ class Target:
     simd_bits: int  # width of the vector registers the kernels use
     simd_registers: int  # architectural vector registers
     l1d_bytes: int
-    l2_bytes: int
+    l2_bytes: int  # all of it, also where cores share it
     qemu: str = ""  # user-mode emulator, "qemu-aarch64"; "" = none
     qemu_cpu: str = ""  # its -cpu
     gnu_prefix: str = ""  # prefix of a GNU cross toolchain, "aarch64-linux-gnu-"
