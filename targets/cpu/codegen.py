@@ -191,7 +191,9 @@ def _raw(func: Any, parallel: bool) -> Any:
     params: list[Any] = []
     body = func.body
     for buffer in reversed(list(func.params)):
-        pointer = Var(f"{buffer.name}_pointer", PointerType(PrimType(str(buffer.ty.dtype)), "global"))
+        pointer = Var(
+            f"{buffer.name}_pointer", PointerType(PrimType(str(buffer.ty.dtype)), "global")
+        )
         body = tirx.SeqStmt([tirx.DeclBuffer(buffer, data=pointer), body])
         params.insert(0, pointer)
     result = func.ret_type

@@ -38,7 +38,9 @@ def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
     else:  # inputs are broadcast from memory
         steps = 1
         most = max(1, (target.simd_registers - vectors - 1) // vectors)
-    return Tile(_even_split(rows, min(most, 14 if vectors == 1 else 8 + 6 // vectors)), panel, steps)
+    return Tile(
+        _even_split(rows, min(most, 14 if vectors == 1 else 8 + 6 // vectors)), panel, steps
+    )
 
 
 def is_arm(target: Target) -> bool:

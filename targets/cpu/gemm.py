@@ -1,0 +1,133 @@
+"""Matrix products: a register tile over packed panels, the epilogue inside the tile.
+
+The accumulation is P[..., m, n] = sum_k A[..., m, k] * B[..., k, n]. A tile of rows x columns
+accumulators stays in registers over the whole reduction; on cores that multiply by lane, `steps`
+columns of A are loaded as one vector per row. Tile sizes: tiles.py.
+"""
+
+import math
+from typing import Any
+
+from ..target import Target
+from .nests import PARALLEL_WORK
+from .stages import Stage, stage_of, uses
+from .tiles import gemm_tile, is_arm
+
+
+def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
+    """Schedule one "gemm" accumulation and its epilogue; returns the names of what it scheduled."""
+    product = stage.block
+    lanes = target.lanes(32)
+    tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
+    row_axes = len(stage.axes) - 1
+    batch, m, n = _loops(sch, tail, row_axes)
+    columns = _columns(stage, int(sch.get(n).extent), lanes, target)
+    tile = gemm_tile(target, int(sch.get(m).extent), columns)
+    rows_outer, rows = _split(sch, m, tile.rows)
+    cols_outer, vectors, vector = _split_columns(sch, n, tile.columns, lanes)
+    sch.reorder(*batch, cols_outer, rows_outer, rows, vectors, vector)
+    sch.compute_at(product, rows_outer, preserve_unit_loops=True)
+    sch.set_scope(product, 0, "local")
+    _vector_tile(sch, tail, rows=rows, vectors=vectors, vector=vector)
+    _accumulate(sch, stage, target, lanes, tile.steps)
+    work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
+    if parallel and work >= PARALLEL_WORK:
+        sch.parallel(sch.fuse(*batch, cols_outer) if batch else cols_outer)
+    return {stage.name, stage_of(sch, tail).name}
+
+
+def _accumulate(sch: Any, stage: Stage, target: Target, lanes: int, steps: int) -> None:
+    """Order the loops of the tile's reduction: k outside, an unrolled block of vectors inside."""
+    product = stage.block
+    loops = sch.get_loops(product)
+    k = loops[-1]
+    m, n = loops[-3], loops[-2]
+    vectors, vector = sch.split(n, [None, lanes]) if int(sch.get(n).extent) > lanes else (None, n)
+    depth = int(sch.get(k).extent)
+    while depth % steps:
+        steps //= 2
+    outer, inner = sch.split(k, [None, steps])
+    sch.reorder(outer, inner, m, *([vectors] if vectors else []), vector)
+    sch.vectorize(vector)
+    for loop in (inner, m, *([vectors] if vectors else [])):
+        sch.unroll(loop)
+    left = _left_operand(stage)
+    if is_arm(target) and steps > 1 and left is not None:
+        cache = sch.cache_read(product, left, "local")
+        sch.compute_at(cache, outer, preserve_unit_loops=True)
+        cached = sch.get_loops(cache)
+        depth_outside = len(sch.get_loops(product)) - 4 - (1 if vectors else 0) + 1
+        sch.vectorize(cached[-1])
+        for loop in cached[depth_outside:-1]:
+            sch.unroll(loop)
+    init = sch.decompose_reduction(product, outer)
+    zero = sch.get_loops(init)
+    sch.vectorize(zero[-1])
+    for loop in zero[-3 if vectors else -2 : -1]:
+        sch.unroll(loop)
+
+
+def _epilogue(sch: Any, stage: Stage) -> Any:
+    """The one elementwise reader that keeps the product's rows and columns, if there is one."""
+    readers = sch.get_consumers(stage.block)
+    if len(readers) != 1:
+        return None
+    reader = stage_of(sch, readers[0])
+    if reader.kind != "injective" or reader.template:
+        return None
+    loads = [load for load in reader.loads if load.source.same_as(stage.store.buffer)]
+    plain = len(loads) == 1 and loads[0].indices[-1].same_as(reader.axes[-1])
+    rows = math.prod(reader.extents[:-1]) == math.prod(stage.extents[:-1])
+    narrower = reader.extents[-1] <= stage.extents[-1]
+    return readers[0] if plain and rows and narrower else None
+
+
+def _loops(sch: Any, tail: Any, row_axes: int) -> tuple[list[Any], Any, Any]:
+    """Batch loops, the row loop and the column loop of the stage that stores the result."""
+    *outer, n = sch.get_loops(tail)
+    if not outer:
+        rows, n = sch.split(n, [1, None])
+        return [], rows, n
+    if row_axes <= 1:
+        return [], sch.fuse(*outer) if len(outer) > 1 else outer[0], n
+    *batch, m = outer
+    return batch, m, n
+
+
+def _columns(stage: Stage, extent: int, lanes: int, target: Target) -> int:
+    """Columns of the tile: the panel of packed weights, else what fits the registers."""
+    from .tiles import panel_columns
+
+    return panel_columns(target, max(extent, lanes))
+
+
+def _split(sch: Any, loop: Any, factor: int) -> tuple[Any, Any]:
+    extent = int(sch.get(loop).extent)
+    outer, inner = sch.split(loop, [None, factor])
+    if extent % factor:
+        sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    return outer, inner
+
+
+def _split_columns(sch: Any, loop: Any, columns: int, lanes: int) -> tuple[Any, Any, Any]:
+    extent = int(sch.get(loop).extent)
+    outer, vectors, vector = sch.split(loop, [None, columns // lanes, lanes])
+    if extent % columns:
+        sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    return outer, vectors, vector
+
+
+def _vector_tile(sch: Any, block: Any, *, rows: Any, vectors: Any, vector: Any) -> None:
+    sch.vectorize(vector)
+    sch.unroll(rows)
+    sch.unroll(vectors)
+
+
+def _left_operand(stage: Stage) -> int | None:
+    """Which read of the accumulation is A: it uses k, but not the column axis."""
+    column, depth = stage.axes[-1], stage.reduce_axes[-1]
+    buffers = [region.source for region in stage.node.reads]
+    for load in stage.loads:
+        if load.indices[-1].same_as(depth) and not any(uses(i, column) for i in load.indices):
+            return next(i for i, b in enumerate(buffers) if b.same_as(load.source))
+    return None

@@ -1,0 +1,123 @@
+"""Loop nests of single stages: contiguous loops fused, the innermost one a vector."""
+
+import math
+from typing import Any
+
+from .stages import Stage, uses
+from ..target import Target
+
+UNROLL = 4  # vectors per iteration of an elementwise loop
+PARALLEL_WORK = 16384  # loop iterations below which starting threads costs more than it saves
+
+
+def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, parallel: bool) -> None:
+    """Schedule the loops of a stage from the `first` one inward."""
+    if stage.kind == "opaque" or not stage.axes:
+        return
+    lanes = target.lanes(_bits(stage))
+    if stage.kind == "reduction":
+        _reduction(sch, stage, lanes, first)
+    else:
+        _elementwise(sch, stage, lanes, first)
+    if parallel and first == 0:
+        parallelize(sch, stage)
+
+
+def parallelize(sch: Any, stage: Stage) -> None:
+    """Run the outermost loop of a nest on the thread pool, if it is worth it."""
+    work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
+    outer = sch.get_loops(stage.block)[0]
+    loop = sch.get(outer)
+    if work >= PARALLEL_WORK and int(loop.kind) == 0 and int(loop.extent) > 1:
+        sch.parallel(outer)
+
+
+def vectorize(sch: Any, loop: Any, lanes: int, unroll: int = 1) -> list[Any]:
+    """Split a loop into vectors of `lanes`; the rest runs as a tail. Returns the new loops."""
+    extent = int(sch.get(loop).extent)
+    if extent <= lanes:
+        sch.vectorize(loop)
+        return [loop]
+    if unroll > 1 and extent % (lanes * unroll) == 0:
+        outer, middle, inner = sch.split(loop, [None, unroll, lanes])
+        sch.unroll(middle)
+    else:
+        outer, inner = sch.split(loop, [None, lanes])
+        if extent % lanes:
+            sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    sch.vectorize(inner)
+    return [outer, inner]
+
+
+def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
+    loops = sch.get_loops(stage.block)[first:]
+    if not loops:
+        return
+    fusable = min(_fusable(stage), len(loops))
+    if fusable > 1:
+        loops = [*loops[:-fusable], sch.fuse(*loops[-fusable:])]
+    outer = vectorize(sch, loops[-1], lanes, UNROLL)[0]
+    if first == 0 and len(loops) > 1 and outer is not loops[-1]:
+        sch.fuse(*loops[:-1])
+
+
+def _reduction(sch: Any, stage: Stage, lanes: int, first: int) -> None:
+    """Reduction loops outside, one vector of results inside."""
+    loops = sch.get_loops(stage.block)
+    spatial, reduce = loops[first : len(stage.axes)], loops[len(stage.axes) :]
+    if not spatial or not reduce:
+        return
+    if not _vectorizes(stage):
+        sch.decompose_reduction(stage.block, reduce[0])
+        return
+    extent = int(sch.get(spatial[-1]).extent)
+    if extent > lanes:
+        outer, inner = sch.split(spatial[-1], [None, lanes])
+        if extent % lanes:
+            sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    else:
+        inner = spatial[-1]
+    sch.reorder(*reduce, inner)
+    sch.vectorize(inner)
+    init = sch.decompose_reduction(stage.block, reduce[0])
+    sch.vectorize(sch.get_loops(init)[-1])
+
+
+def _vectorizes(stage: Stage) -> bool:
+    """Whether neighbors in the last axis read neighbors (or one element) of every input."""
+    axis = stage.axes[-1]
+    for load in stage.loads:
+        if any(uses(index, axis) for index in load.indices[:-1]):
+            return False
+    return True
+
+
+def _fusable(stage: Stage) -> int:
+    """How many trailing axes every access walks contiguously, or does not use at all."""
+    count = len(stage.axes)
+    for load in stage.loads:
+        count = min(count, _contiguous(load, stage))
+    return max(1, count)
+
+
+def _contiguous(load: Any, stage: Stage) -> int:
+    """Trailing axes of the stage that this load walks like the store does."""
+    indices, sizes = list(load.indices), [int(s) for s in load.source.ty.shape]
+    used = [any(uses(i, axis) for i in indices) for axis in stage.axes]
+    if not used[-1]:  # constant along the trailing axes that it does not use
+        return next((n for n, u in enumerate(reversed(used)) if u), len(used))
+    count = 0
+    pairs = zip(reversed(stage.axes), reversed(stage.extents), strict=True)
+    for (axis, extent), index, size in zip(pairs, reversed(indices), reversed(sizes), strict=False):
+        if not index.same_as(axis):
+            break
+        count += 1
+        if size != extent:
+            break
+    return count
+
+
+def _bits(stage: Stage) -> int:
+    """Bits of the widest element the stage touches."""
+    types = [stage.store.buffer.ty.dtype, *(load.source.ty.dtype for load in stage.loads)]
+    return max(8 if str(t) == "bool" else int("".join(filter(str.isdigit, str(t)))) for t in types)

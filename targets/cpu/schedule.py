@@ -1,0 +1,63 @@
+"""The default schedule of a CPU kernel: inline, tile the heavy stage, vectorize the rest.
+
+Stages (TE computations) come in the order the rules made them. Cheap ones are inlined into their
+readers, accumulations tagged "gemm", "conv" or "depthwise" get a register tile with their epilogue
+inside, stages tagged "rows" move into the row loop of the result, and whatever is left becomes a
+loop nest of its own whose innermost contiguous loop is a vector and whose outermost may run on the
+thread pool.
+"""
+
+from typing import Any
+
+import tvm
+from tvm import s_tir
+
+from ..target import Target
+from . import conv, gemm
+from .inline import inline_stages
+from .nests import schedule_nest
+from .stages import Stage, stages
+
+_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "depthwise": conv.schedule}
+
+
+def schedule_kernel(func: Any, target: Target, *, parallel: bool) -> Any:
+    """Schedule the PrimFunc of one region for a CPU; `parallel` allows the thread pool."""
+    sch = s_tir.Schedule(tvm.IRModule({"main": func}))
+    sch.work_on("main")
+    inline_stages(sch)
+    todo = stages(sch)
+    done: set[str] = set()
+    for stage in todo:
+        if template := _TEMPLATES.get(stage.template):
+            done |= template(sch, stage, target, parallel)
+    rest = [stage for stage in todo if stage.name not in done]
+    if any(stage.template == "rows" for stage in rest):
+        done |= _schedule_rows(sch, rest, target, parallel)
+    for stage in rest:
+        if stage.name not in done:
+            schedule_nest(sch, stage, target, first=0, parallel=parallel)
+    return sch.mod["main"]
+
+
+def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) -> set[str]:
+    """Compute row stages inside the row loop of the stage that reads them last."""
+    rows, last = [stage for stage in todo if stage.template == "rows"], todo[-1]
+    depth = rows[0].rows
+    if last.kind != "injective" or not 0 < depth < len(last.axes):
+        return set()
+    row = sch.get_loops(last.block)[depth - 1]
+    inside = []
+    for stage in reversed(rows):
+        if stage.name == last.name:
+            continue
+        try:
+            sch.compute_at(stage.block, row, preserve_unit_loops=True)
+        except s_tir.ScheduleError:
+            continue  # read elsewhere too: it keeps a nest of its own
+        inside.append(stage)
+    for stage in [*inside, last]:
+        schedule_nest(sch, stage, target, first=depth, parallel=False)
+    if parallel:
+        sch.parallel(sch.fuse(*sch.get_loops(last.block)[:depth]))
+    return {last.name, *(stage.name for stage in inside)}
