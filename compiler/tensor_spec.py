@@ -22,6 +22,11 @@ _SHORT = {
 _TORCH = {str(dtype).removeprefix("torch."): dtype for dtype in _SHORT}
 
 
+def short_dtype(dtype: torch.dtype) -> str:
+    """The name of a dtype in program text: f32, i64, ..."""
+    return _SHORT.get(dtype, str(dtype).removeprefix("torch."))
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A static shape and a dtype by its numpy/tvm name ("float32", "int64", "bool", ...).
