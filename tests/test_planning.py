@@ -1,0 +1,230 @@
+"""The memory planner, judged by a simulation that knows nothing of lifetimes."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penjing.compiler.lowering.program import Call, Lowered
+from penjing.compiler.planning import ARENA_ALIGN, MemoryPlan, plan_memory
+
+from .lowered_builder import LoweredBuilder
+
+GARBAGE = -1
+
+
+class ArenaSimulation:
+    """Runs the calls on tags: every byte remembers which value was written there last."""
+
+    def __init__(self, lowered: Lowered, plan: MemoryPlan) -> None:
+        self.lowered, self.plan = lowered, plan
+        self.tags: dict[str, int] = {}
+        self.arena = np.full(plan.arena_bytes, GARBAGE)
+        self.outputs = [
+            np.full(lowered.values[name].spec.nbytes, GARBAGE) for name in lowered.outputs
+        ]
+
+    def run(self) -> None:
+        for call in self.lowered.calls:
+            self._run_call(call)
+        copied = {position for _, position in self.plan.copies}
+        for source, position in self.plan.copies:
+            self._check(source)
+            assert self._root(source) == self._root(self.lowered.outputs[position])
+        for position, name in enumerate(self.lowered.outputs):
+            if position not in copied:
+                assert self.plan.direct[name] == position
+                self._check(name)
+
+    def _run_call(self, call: Call) -> None:
+        """A kernel may write its results and workspaces at any time while it still reads."""
+        for name in call.reads:
+            self._check(name)
+        scratch = call.arguments[len(call.reads) + len(call.writes) :]
+        for name in (*scratch, *call.writes):
+            protected = [r for i, r in enumerate(call.reads) if not self._may_share(call, i, name)]
+            before = self._bytes(name).copy()
+            self._bytes(name)[:] = GARBAGE
+            for read in protected:
+                self._check(read)
+            self._bytes(name)[:] = before
+        for name in (*scratch, *call.writes):
+            self._bytes(name)[:] = self._tag(name)
+        for name in (*scratch, *call.writes):
+            self._check(name)
+
+    def _may_share(self, call: Call, read: int, result: str) -> bool:
+        return any(read == r and call.writes[w] == result for r, w in call.inplace)
+
+    def _check(self, name: str) -> None:
+        if self.lowered.values[self._root(name)].kind not in ("input", "constant"):
+            assert (self._bytes(name) == self._tag(name)).all(), name
+
+    def _bytes(self, name: str) -> np.ndarray:
+        size = self.lowered.values[name].spec.nbytes
+        if name in self.plan.direct:
+            return self.outputs[self.plan.direct[name]]
+        start = self.plan.offsets[name]
+        assert start % ARENA_ALIGN == 0
+        assert start + size <= self.plan.arena_bytes
+        return self.arena[start : start + size]
+
+    def _tag(self, name: str) -> int:
+        return self.tags.setdefault(self._root(name), len(self.tags))
+
+    def _root(self, name: str) -> str:
+        while (parent := self.lowered.values[name].alias_of) is not None:
+            name = parent
+        return name
+
+
+def check(lowered: Lowered) -> MemoryPlan:
+    plan = plan_memory(lowered)
+    ArenaSimulation(lowered, plan).run()
+    assert plan.lower_bound_bytes <= plan.arena_bytes
+    assert not set(plan.offsets) & set(plan.direct)
+    return plan
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Lowered:
+    """Calls with several results, workspaces, in-place pairs, views of views, repeated outputs."""
+    build = LoweredBuilder()
+    sizes = st.sampled_from([0, 1, 15, 16, 17, 64, 100, 256])
+    values = [build.input(draw(sizes)) for _ in range(draw(st.integers(1, 2)))]
+    values.append(build.constant(np.ones(16, np.float32)))
+    for step in range(draw(st.integers(0, 14))):
+        reads = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
+        same = build.values[reads[0]].spec.size
+        shapes = [(draw(st.one_of(st.just(same), sizes)),) for _ in range(draw(st.integers(1, 2)))]
+        pairs = [
+            (r, w)
+            for r, read in enumerate(reads)
+            for w, (size,) in enumerate(shapes)
+            if build.values[read].spec.size == size and draw(st.booleans())
+        ]
+        scratch = tuple(draw(st.lists(sizes, max_size=2)))
+        results = build.call(f"k{step}", reads, *shapes, workspaces=scratch, inplace=tuple(pairs))
+        values.extend(results)
+        if draw(st.booleans()):
+            viewed = draw(st.sampled_from(values))
+            values.append(build.view(viewed, build.values[viewed].spec.size, 1))
+    return build.build(*draw(st.lists(st.sampled_from(values), min_size=1, max_size=4)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs())
+def test_no_kernel_overwrites_what_is_still_needed(lowered: Lowered) -> None:
+    check(lowered)
+
+
+def test_a_chain_of_in_place_calls_needs_one_buffer() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(100)], (100,))
+    for step in range(1, 5):
+        (value,) = build.call(f"k{step}", [value], (100,), inplace=((0, 0),))
+    plan = check(build.build(*build.call("last", [value], (3,))))
+    assert plan.arena_bytes == plan.lower_bound_bytes == 448
+    assert set(plan.live.values()) == {(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)}
+
+
+def test_a_value_read_again_later_is_not_overwritten() -> None:
+    build = LoweredBuilder()
+    (first,) = build.call("k0", [build.input(64)], (64,))
+    (second,) = build.call("k1", [first], (64,), inplace=((0, 0),))
+    plan = check(build.build(*build.call("k2", [first, second], (64,))))
+    assert plan.arena_bytes == 2 * 256
+
+
+def test_a_value_read_twice_by_one_call_is_overwritten_only_if_both_reads_allow_it() -> None:
+    build = LoweredBuilder()
+    (first,) = build.call("k0", [build.input(64)], (64,))
+    (second,) = build.call("k1", [first, first], (64,), inplace=((0, 0),))
+    (third,) = build.call("k2", [second, second], (64,), inplace=((0, 0), (1, 0)))
+    plan = check(build.build(*build.call("k3", [third], (1,))))
+    assert plan.offsets[first] != plan.offsets[second] == plan.offsets[third]
+
+
+def test_views_share_the_bytes_of_what_they_view() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(6)], (6,))
+    view = build.view(build.view(value, 2, 3), 3, 2)
+    plan = check(build.build(*build.call("k1", [view], (6,))))
+    assert plan.offsets[view] == plan.offsets[value]
+    assert plan.live[view] == (0, 1)
+
+
+def test_a_result_goes_straight_into_the_callers_buffer() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(6)], (6,))
+    view = build.view(value, 2, 3)
+    (other,) = build.call("k1", [value], (4,))
+    plan = check(build.build(other, view))
+    assert plan.direct == {value: 1, view: 1, other: 0}
+    assert (plan.arena_bytes, plan.copies, plan.offsets) == (0, (), {})
+
+
+def test_outputs_that_no_kernel_can_write_are_copied() -> None:
+    build = LoweredBuilder()
+    x, c = build.input(4), build.constant(np.zeros(4, np.float32))
+    (value,) = build.call("k0", [x], (4,))
+    plan = check(build.build(build.view(x, 2, 2), c, value, value, build.view(value, 2, 2)))
+    assert [position for _, position in plan.copies] == [0, 1, 3, 4]
+
+
+def test_what_an_in_place_call_would_destroy_stays_in_the_output() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(16)], (16,))
+    (result,) = build.call("k1", [value], (16,), inplace=((0, 0),))
+    plan = check(build.build(value, *build.call("k2", [result], (1,))))
+    assert plan.direct[value] == 0
+    assert plan.arena_bytes == 64
+
+
+def test_a_read_of_something_never_written_is_refused() -> None:
+    build = LoweredBuilder()
+    build.input(4)
+    (value,) = build.call("k0", ["x0"], (4,))
+    lowered = build.build(*build.call("k1", [value], (4,)))
+    broken = Lowered(**{**vars(lowered), "calls": lowered.calls[::-1]})
+    with pytest.raises(ValueError, match=r"k1 \(call 0\) reads v1 before it is written"):
+        plan_memory(broken)
+    with pytest.raises(ValueError, match="output v2 is never written"):
+        plan_memory(Lowered(**{**vars(lowered), "calls": lowered.calls[:1]}))
+
+
+def residual_network(blocks: int) -> Lowered:
+    """Blocks of three calls, the third of which also reads what the block began with."""
+    build = LoweredBuilder()
+    sizes = np.random.default_rng(0).integers(1_000, 60_000, blocks)
+    (value,) = build.call("k", [build.input(1000)], (int(sizes[0]),))
+    for size in sizes.tolist():
+        (wide,) = build.call("k", [value], (6 * size,))
+        (wide,) = build.call("k", [wide], (6 * size,), workspaces=(500,), inplace=((0, 0),))
+        (narrow,) = build.call("k", [wide], (size,))
+        (value,) = build.call("k", [narrow, value], (size,), inplace=((0, 0),))
+    return build.build(*build.call("k", [value], (10,)))
+
+
+def test_big_networks_are_placed_close_to_the_bound_and_fast() -> None:
+    lowered = residual_network(500)
+    start = time.process_time()
+    plan = plan_memory(lowered)
+    assert time.process_time() - start < 10
+    assert plan.arena_bytes <= 1.05 * plan.lower_bound_bytes
+
+
+def dense_network(layers: int) -> Lowered:
+    """Every layer reads all layers before it, so nearly everything stays alive."""
+    build = LoweredBuilder()
+    values = [build.input(1000)]
+    for layer in range(layers):
+        values += build.call("k", values, (700 + 13 * layer,), workspaces=(3000,))
+    return build.build(*build.call("k", values, (10,)))
+
+
+def test_dense_networks_are_placed_close_to_the_bound() -> None:
+    plan = check(dense_network(60))
+    assert plan.arena_bytes <= 1.02 * plan.lower_bound_bytes
