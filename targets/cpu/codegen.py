@@ -1,8 +1,9 @@
 """Scheduled PrimFuncs -> one ELF object of plain C functions.
 
-Kernels skip TVM's packed calling convention: a kernel is `void NAME(T *a, T *b, ...)`, its
-pointers never alias, and it needs no runtime. Buffers that do not fit registers are not put on the
-stack: they become extra pointer parameters, the workspaces that the memory planner places.
+Kernels skip TVM's packed calling convention: a kernel is `void NAME(T *a, T *b, ...)` and needs no
+runtime. Its pointers never alias, but for those it says may share storage. Scratch buffers that do
+not fit registers are not put on the stack: they become extra pointer parameters, the workspaces
+that the memory planner places.
 """
 
 import math
@@ -18,6 +19,7 @@ from tvm import s_tir, tirx
 from tvm.ir import PointerType, PrimType, Var
 
 from ..target import Target
+from .schedule import Scheduled
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
 _CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}}
@@ -29,6 +31,7 @@ class RawKernel:
 
     func: Any  # tirx.PrimFunc over raw pointers
     workspaces: tuple[tuple[int, str], ...]  # (elements, dtype) of the trailing parameters
+    inplace: tuple[tuple[int, int], ...]  # (input, output) that may share storage
     parallel: bool  # runs its outer loop on the thread pool and returns int32
 
 
@@ -46,8 +49,9 @@ def llvm_target(target: Target) -> Any:
     return llvm.with_host(llvm)
 
 
-def lower_kernel(func: Any, symbol: str, target: Target) -> RawKernel:
-    """Lower a scheduled PrimFunc to loops over raw pointers, scratch buffers moved to workspaces."""
+def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel:
+    """Lower a scheduled PrimFunc to loops over raw pointers, its scratch buffers parameters."""
+    func = scheduled.func
     parallel = _is_parallel(func.body)
     mod = tvm.IRModule({symbol: func.with_attr("global_symbol", symbol)})
     if parallel:  # iterations run at once: each needs its own part of the whole buffer
@@ -60,7 +64,13 @@ def lower_kernel(func: Any, symbol: str, target: Target) -> RawKernel:
     lowered = mod[symbol]
     first = len(func.params) if parallel else params
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
-    return RawKernel(func=_raw(lowered, parallel), workspaces=workspaces, parallel=parallel)
+    distinct = not scheduled.inplace
+    return RawKernel(
+        func=_raw(lowered, parallel).with_attr("tirx.noalias", distinct),
+        workspaces=workspaces,
+        inplace=scheduled.inplace,
+        parallel=parallel,
+    )
 
 
 def compile_kernels(kernels: Sequence[RawKernel], target: Target) -> bytes:
@@ -154,7 +164,7 @@ def _is_workspace(buffer: Any) -> bool:
 
 
 def _hoist_root_buffers(func: Any) -> Any:
-    """Give whole scratch buffers to the caller before they are compacted to one iteration's part."""
+    """Give whole scratch buffers to the caller, before they shrink to one iteration's part."""
     root = func.body.block
     hoisted = [b for b in root.alloc_buffers if _is_workspace(b)]
     kept = [b for b in root.alloc_buffers if not _is_workspace(b)]
@@ -200,4 +210,4 @@ def _raw(func: Any, parallel: bool) -> Any:
     if parallel:  # LLVM code of a parallel loop returns the error of its launch
         result = PrimType("int32")
         body = tirx.SeqStmt([body, tirx.Return(tirx.const(0, "int32"))])
-    return tirx.PrimFunc(params, body, result, func.attrs).with_attr("tirx.noalias", True)
+    return tirx.PrimFunc(params, body, result, func.attrs)

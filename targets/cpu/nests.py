@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from .stages import Stage, uses
 from ..target import Target
+from .stages import Stage, uses
 
 UNROLL = 4  # vectors per iteration of an elementwise loop
 PARALLEL_WORK = 16384  # loop iterations below which starting threads costs more than it saves
@@ -86,10 +86,7 @@ def _reduction(sch: Any, stage: Stage, lanes: int, first: int) -> None:
 def _vectorizes(stage: Stage) -> bool:
     """Whether neighbors in the last axis read neighbors (or one element) of every input."""
     axis = stage.axes[-1]
-    for load in stage.loads:
-        if any(uses(index, axis) for index in load.indices[:-1]):
-            return False
-    return True
+    return not any(uses(index, axis) for load in stage.loads for index in load.indices[:-1])
 
 
 def _fusable(stage: Stage) -> int:

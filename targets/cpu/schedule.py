@@ -7,6 +7,7 @@ loop nest of its own whose innermost contiguous loop is a vector and whose outer
 thread pool.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import tvm
@@ -15,17 +16,34 @@ from tvm import s_tir
 from ..target import Target
 from . import conv, gemm
 from .inline import inline_stages
+from .inplace import inplace_pairs
 from .nests import schedule_nest
 from .stages import Stage, stages
 
 _TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "depthwise": conv.schedule}
 
 
-def schedule_kernel(func: Any, target: Target, *, parallel: bool) -> Any:
-    """Schedule the PrimFunc of one region for a CPU; `parallel` allows the thread pool."""
+@dataclass(frozen=True)
+class Scheduled:
+    """A PrimFunc with its loops in order, and the (input, output) pairs that may share storage."""
+
+    func: Any
+    inplace: tuple[tuple[int, int], ...]
+
+
+def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -> Scheduled:
+    """Schedule the PrimFunc of one region.
+
+    Args:
+        func: TE stages; its first `inputs` parameters are read, the others written.
+        target: The CPU.
+        inputs: Number of parameters that are read.
+        parallel: Whether the outer loops may run on the thread pool.
+    """
     sch = s_tir.Schedule(tvm.IRModule({"main": func}))
     sch.work_on("main")
     inline_stages(sch)
+    inplace = inplace_pairs(sch, inputs)
     todo = stages(sch)
     done: set[str] = set()
     for stage in todo:
@@ -37,7 +55,7 @@ def schedule_kernel(func: Any, target: Target, *, parallel: bool) -> Any:
     for stage in rest:
         if stage.name not in done:
             schedule_nest(sch, stage, target, first=0, parallel=parallel)
-    return sch.mod["main"]
+    return Scheduled(sch.mod["main"], inplace)
 
 
 def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) -> set[str]:

@@ -1,0 +1,129 @@
+"""`compile`: a model in, a library out."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import targets
+from ..passes.pipeline import CPU_PIPELINE
+from ..targets.target import Target
+from .artifact import Artifact
+from .errors import CompileError
+from .frontend.trace import trace
+from .pass_base import Pass
+from .pass_manager import optimize
+from .pass_text import parse
+
+Progress = Callable[[str, float], None]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOST_THREADS = 64
+
+
+def compile(
+    model: Any,
+    example_inputs: Any = None,
+    *,
+    target: str | Target,
+    passes: str | Sequence[Pass | str] = (),
+    name: str = "model",
+    threads: int = 1,
+    weights: str = "embed",
+    print_after: str | None = None,
+    stop_at: int | None = None,
+    dump_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Compile a model to a dependency-free library.
+
+    Args:
+        model: An `nn.Module`, `torch.export.ExportedProgram` or `Program`.
+        example_inputs: Tensors with the shapes and dtypes to compile for: a tuple, or a dict for
+            keyword inputs. May be left out where the model carries them.
+        target: A name from `penjing.targets.names()`, or a `Target`.
+        passes: Passes (objects or text) to run before the target's own pipeline.
+        name: Prefix of every C symbol and file.
+        threads: Most threads one inference may use.
+        weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
+        print_after: Name of a pass, or "all": print the program after it.
+        stop_at: Run only the first n passes (the program may then be too raw to compile).
+        dump_dir: Directory for the program's text after every pass.
+        progress: Called with a stage ("trace", "passes", "lower", "codegen", "link") and the
+            fraction of it that is done.
+
+    Raises:
+        CompileError: The model, the inputs or an option cannot be compiled; it says where and why.
+    """
+    device = _target(target)
+    _check_options(name, threads, weights)
+    clock = _Clock(progress or (lambda stage, done: None))
+    with clock.stage("trace"):
+        program = trace(model, example_inputs)
+    with clock.stage("passes"):
+        program = optimize(
+            program,
+            [*_passes(passes), *CPU_PIPELINE],
+            print_after=print_after,
+            stop_at=stop_at,
+            dump_dir=dump_dir,
+        )
+    from ..targets.cpu.codegen import compile_kernels  # TVM takes a second to import
+    from .lowering.lower import lower
+
+    with clock.stage("lower"):
+        lowered = lower(program, device, name=name, threads=threads, progress=clock.progress)
+    with clock.stage("codegen"):
+        machine_code = compile_kernels(list(lowered.kernels.values()), device)
+    with clock.stage("link"):
+        return build_artifact(program, lowered, machine_code, weights=weights, clock=clock)
+
+
+@dataclass
+class _Clock:
+    """Times the stages and tells the caller about them."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.progress(name, 0.0)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.progress(name, 1.0)
+
+
+def _target(target: str | Target) -> Target:
+    if isinstance(target, Target):
+        return target
+    try:
+        return targets.get(target)
+    except targets.UnknownTarget as error:
+        raise CompileError(str(error)) from error
+
+
+def _passes(passes: str | Sequence[Pass | str]) -> Iterator[Pass]:
+    for item in [passes] if isinstance(passes, str) else passes:
+        if isinstance(item, str):
+            yield from parse(item)
+        elif isinstance(item, Pass):
+            yield item
+        else:
+            raise CompileError(
+                "passes must be Pass objects or their text form", got=repr(item), fix="docs/passes.md"
+            )
+
+
+def _check_options(name: str, threads: int, weights: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise CompileError(
+            "the name must be a C identifier", got=f"name={name!r}", fix="letters, digits and _"
+        )
+    if not 1 <= threads <= _MOST_THREADS:
+        raise CompileError(f"threads must be 1 to {_MOST_THREADS}", got=f"threads={threads}")
+    if weights not in ("embed", "file"):
+        raise CompileError('weights must be "embed" or "file"', got=f"weights={weights!r}")

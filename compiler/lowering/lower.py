@@ -1,0 +1,205 @@
+"""A whole program -> kernels, buffers and the order of calls. Equal kernels are made once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+from torch.fx import Node
+
+from ...targets.cpu.codegen import RawKernel, lower_kernel
+from ...targets.cpu.schedule import schedule_kernel
+from ...targets.target import Target
+from ..program import Program, node_spec, origin_of
+from ..regions import Region, is_view, regions
+from ..tensor_spec import TensorSpec
+from .builder import Array
+from .macs import macs
+from .program import Call, Lowered, Value, ValueKind
+from .region import Argument, lower_region, weight_array
+from .signature import region_signature
+
+Progress = Callable[[str, float], None]
+
+
+def lower(
+    program: Program,
+    target: Target,
+    *,
+    name: str,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Lowered:
+    """Lower every region of an optimized program for a CPU.
+
+    Args:
+        program: Regions already formed.
+        target: The core to generate code for.
+        name: Prefix of every C symbol.
+        threads: Upper bound of threads that one inference uses.
+        progress: Called with a stage and the fraction done.
+    """
+    builder = _Builder(program, target, name, threads)
+    todo = regions(program)
+    for index, region in enumerate(todo):
+        if progress is not None:
+            progress("lower", index / len(todo))
+        builder.add(region)
+    return builder.finish()
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A finished kernel, and which weight values it was specialized on."""
+
+    symbol: str
+    raw: RawKernel
+    arguments: tuple[Argument, ...]
+    fingerprint: tuple[str, ...]
+    inspected: tuple[int, ...]
+
+
+@dataclass
+class _Builder:
+    program: Program
+    target: Target
+    name: str
+    threads: int
+    values: dict[str, Value] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    kernels: dict[str, RawKernel] = field(default_factory=dict)
+    _names: dict[Node, str] = field(default_factory=dict)
+    _variants: dict[str, list[_Variant]] = field(default_factory=dict)
+    _constants: dict[tuple[str, str, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for index, node in enumerate(self.program.input_nodes):
+            self._names[node] = self._add("in", "input", node_spec(node), index=index)
+
+    def add(self, region: Region) -> None:
+        """Append the kernel call of a region, or the alias it stands for."""
+        if is_view(region):
+            source = region.inputs[0]
+            node = region.nodes[-1]
+            self._names[node] = self._add(
+                "v", "intermediate", node_spec(node), alias_of=self._value_of(source)
+            )
+            return
+        weights = {n: weight_array(self.program.weight(n)) for n in region.inputs if _is_weight(n)}
+        variant = self._variant(region, weights)
+        reads = [self._argument(a, region, weights) for a in variant.arguments]
+        writes = []
+        for node in region.outputs:
+            self._names[node] = self._add("v", "intermediate", node_spec(node))
+            writes.append(self._names[node])
+        scratch = [
+            self._add("s", "workspace", TensorSpec((size,), dtype))
+            for size, dtype in variant.raw.workspaces
+        ]
+        self.calls.append(
+            Call(
+                kernel=variant.symbol,
+                reads=tuple(reads),
+                writes=tuple(writes),
+                arguments=(*reads, *writes, *scratch),
+                inplace=variant.raw.inplace,
+                macs=sum(macs(node) for node in region.nodes),
+                bytes=sum(self.values[value].spec.nbytes for value in (*reads, *writes)),
+                ops=tuple(str(node.target) for node in region.nodes),
+                modules=tuple(dict.fromkeys(origin_of(n).module_path for n in region.nodes)),
+            )
+        )
+
+    def finish(self) -> Lowered:
+        """The lowered program, once every region has been added."""
+        return Lowered(
+            name=self.name,
+            target=self.target,
+            threads=self.threads,
+            values=self.values,
+            calls=tuple(self.calls),
+            kernels=self.kernels,
+            inputs=tuple(self._names[node] for node in self.program.input_nodes),
+            outputs=tuple(self._value_of(node) for node in self.program.output_nodes),
+        )
+
+    def _variant(self, region: Region, weights: dict[Node, Array]) -> _Variant:
+        """A kernel for the region: one made before, if it computes the same."""
+        known = self._variants.setdefault(region_signature(region), [])
+        for variant in known:
+            if variant.fingerprint == _fingerprint(region, weights, variant.inspected):
+                return variant
+        lowered = lower_region(region, self.target, weights)
+        parallel = self.threads > 1
+        scheduled = schedule_kernel(
+            lowered.func, self.target, inputs=len(lowered.arguments), parallel=parallel
+        )
+        symbol = f"{self.name}_k{len(self.kernels)}"
+        raw = lower_kernel(scheduled, symbol, self.target)
+        variant = _Variant(
+            symbol=symbol,
+            raw=raw,
+            arguments=lowered.arguments,
+            inspected=lowered.inspected,
+            fingerprint=_fingerprint(region, weights, lowered.inspected),
+        )
+        known.append(variant)
+        self.kernels[symbol] = raw
+        return variant
+
+    def _argument(self, argument: Argument, region: Region, weights: dict[Node, Array]) -> str:
+        """The value passed for one parameter."""
+        if argument.table is not None:
+            return self._constant(argument.table, argument.spec)
+        node = region.inputs[argument.region_input]
+        if argument.transform is None:
+            return self._value_of(node)
+        data = np.ascontiguousarray(argument.transform(weights[node]))
+        return self._constant(data, argument.spec)
+
+    def _value_of(self, node: Node) -> str:
+        """The value that holds a node; weights get theirs on first use."""
+        if node not in self._names:
+            assert _is_weight(node), f"{node.format_node()} is used before it is computed"
+            self._names[node] = self._constant(
+                weight_array(self.program.weight(node)), node_spec(node)
+            )
+        return self._names[node]
+
+    def _constant(self, data: Array, spec: TensorSpec) -> str:
+        """The value of a constant; equal bytes of one type are stored once."""
+        key = (_digest(data), spec.dtype, spec.shape)
+        if key not in self._constants:
+            self._constants[key] = self._add("w", "constant", spec, data=data)
+        return self._constants[key]
+
+    def _add(
+        self,
+        prefix: str,
+        kind: ValueKind,
+        spec: TensorSpec,
+        *,
+        alias_of: str | None = None,
+        data: Array | None = None,
+        index: int = -1,
+    ) -> str:
+        name = f"{prefix}{len(self.values)}"
+        self.values[name] = Value(
+            name=name, spec=spec, kind=kind, alias_of=alias_of, data=data, index=index
+        )
+        return name
+
+
+def _is_weight(node: Node) -> bool:
+    return node.op == "get_attr"
+
+
+def _fingerprint(
+    region: Region, weights: dict[Node, Array], inspected: tuple[int, ...]
+) -> tuple[str, ...]:
+    """The values of those weights that decided about the code of the region's kernel."""
+    return tuple(_digest(weights[region.inputs[index]]) for index in inspected)
+
+
+def _digest(data: Array) -> str:
+    return sha256(np.ascontiguousarray(data)).hexdigest()

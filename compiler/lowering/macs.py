@@ -1,0 +1,77 @@
+"""Multiply-accumulates of an op, from its shapes: what the report counts."""
+
+from math import prod
+
+import torch
+from torch.fx import Node
+
+from ..program import node_specs
+from ..tensor_spec import TensorSpec
+
+aten = torch.ops.aten
+
+_PRODUCTS = {
+    aten.linear.default: 0,
+    aten.matmul.default: 0,
+    aten.mm.default: 0,
+    aten.bmm.default: 0,
+    aten.mv.default: 0,
+    aten.dot.default: 0,
+    aten.addmm.default: 1,
+    aten.addmv.default: 1,
+    aten.baddbmm.default: 1,
+}
+_CONVOLUTIONS = {
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.conv3d.default,
+    aten.conv3d.padding,
+    aten.convolution.default,
+}
+_TRANSPOSED = {
+    aten.conv_transpose1d.default,
+    aten.conv_transpose2d.input,
+    aten.conv_transpose3d.input,
+}
+_RECURRENT = {
+    aten.lstm.input,
+    aten.gru.input,
+    aten.rnn_tanh.input,
+    aten.rnn_relu.input,
+}
+
+
+def macs(node: Node) -> int:
+    """Multiply-accumulates of a matrix product, convolution, attention or recurrence, else 0."""
+    if node.op != "call_function":
+        return 0
+    inputs = [node_specs(source) for source in node.all_input_nodes]
+    out = node_specs(node)
+    if node.target in _PRODUCTS and isinstance(out, TensorSpec):
+        left = _spec(node, _PRODUCTS[node.target])
+        return out.size * left.shape[-1]
+    if node.target in _CONVOLUTIONS and isinstance(out, TensorSpec):
+        if node.target is aten.convolution.default and node.args[6]:
+            return _spec(node, 0).size * prod(_spec(node, 1).shape[1:])
+        return out.size * prod(_spec(node, 1).shape[1:])
+    if node.target in _TRANSPOSED:
+        return _spec(node, 0).size * prod(_spec(node, 1).shape[1:])
+    if node.target is aten.scaled_dot_product_attention.default:
+        query, key, value = (_spec(node, index) for index in range(3))
+        scores = prod(query.shape[:-1]) * key.shape[-2]
+        return scores * (query.shape[-1] + value.shape[-1])
+    if node.target in _RECURRENT:
+        weights = [s for s in inputs if isinstance(s, TensorSpec) and len(s.shape) == 2]
+        x = _spec(node, 0)
+        return prod(x.shape[:-1]) * sum(weight.size for weight in weights)
+    return 0
+
+
+def _spec(node: Node, index: int) -> TensorSpec:
+    source = node.args[index]
+    assert isinstance(source, Node), f"argument {index} of {node.format_node()} is no tensor"
+    spec = node_specs(source)
+    assert isinstance(spec, TensorSpec), f"argument {index} of {node.format_node()} is a tuple"
+    return spec
