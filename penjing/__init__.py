@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import passes, targets
     from .compiler.artifact import Artifact, load
-    from .compiler.driver import compile, optimize
+    from .compiler.driver import compile
     from .compiler.errors import CompileError
     from .compiler.frontend.trace import trace
+    from .compiler.lowering.registry import lowers
+    from .compiler.pass_manager import optimize
     from .compiler.program import Program
+    from .compiler.tensor_spec import TensorSpec
 
 __version__ = "0.1.0"
 
@@ -26,8 +29,10 @@ __all__ = [
     "Artifact",
     "CompileError",
     "Program",
+    "TensorSpec",
     "compile",
     "load",
+    "lowers",
     "optimize",
     "passes",
     "targets",
@@ -38,9 +43,11 @@ _HOMES = {
     "Artifact": ".compiler.artifact",
     "CompileError": ".compiler.errors",
     "Program": ".compiler.program",
+    "TensorSpec": ".compiler.tensor_spec",
     "compile": ".compiler.driver",
     "load": ".compiler.artifact",
-    "optimize": ".compiler.driver",
+    "lowers": ".compiler.lowering.registry",
+    "optimize": ".compiler.pass_manager",
     "trace": ".compiler.frontend.trace",
 }
 

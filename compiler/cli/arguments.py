@@ -1,0 +1,181 @@
+"""The commands and options of `penjing`, and their help."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
+from collections.abc import Sequence
+from pathlib import Path
+
+MODEL_HELP = """\
+MODEL is one of
+  net.pt2            a program saved by torch.export.save
+  net.onnx           an ONNX model
+  train.py:make      a function or class of a Python file
+  package.module:net a function, class or object of an importable module
+A function or class is called without arguments and gives the model, or (model, example_inputs).
+"""
+
+COMPILE_EXAMPLES = """\
+examples:
+  penjing compile net.pt2 --target arm-a72 -o build/
+  penjing compile train.py:make_net --target host --input 1x3x224x224 -o build/
+  penjing compile net.pt2 --target arm-a72 --passes "fold-batch-norm, fuse-regions" \\
+      --print-after all --dump-dir steps/ -o build/
+"""
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
+    """The options of one command; exits with code 2 on wrong usage, as argparse does."""
+    parser = ArgumentParser(
+        prog="penjing",
+        description="Compile PyTorch models to dependency-free libraries with a plain C ABI.",
+        epilog="`penjing COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_compile(commands)
+    _add_run(commands)
+    _add_profile(commands)
+    _add_inspect(commands)
+    _command(commands, "targets", "list the devices that penjing compiles for")
+    _command(commands, "passes", "list the passes and their options")
+    return parser.parse_args(arguments)
+
+
+def _version() -> str:
+    from ... import __version__
+
+    return f"penjing {__version__}"
+
+
+def _command(
+    commands: "_SubParsersAction[ArgumentParser]",
+    name: str,
+    summary: str,
+    *,
+    description: str = "",
+    epilog: str = "",
+) -> ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable result on stdout")
+    return parser
+
+
+def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "compile",
+        "compile a model to a library, its C header and a manifest",
+        description="Compile a model to a library, its C header and a manifest.\n\n" + MODEL_HELP,
+        epilog=COMPILE_EXAMPLES,
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("-t", "--target", required=True, help="a name of `penjing targets`")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--name", default="model", help="prefix of the C names (default: model)")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N")
+    parser.add_argument(
+        "--weights",
+        choices=("embed", "file"),
+        default="embed",
+        help="inside the library, or in a file of their own that the caller maps",
+    )
+    _add_tracing(parser)
+    parser.add_argument(
+        "--dump-dir", type=Path, metavar="DIR", help="write the program's text after every pass"
+    )
+    _add_progress(parser)
+
+
+def _add_tracing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-i",
+        "--input",
+        action="append",
+        default=[],
+        metavar="SHAPE",
+        help="an example input of zeros, in order: 1x3x224x224 or ids=1x128:int64 (repeat)",
+    )
+    parser.add_argument(
+        "-p", "--passes", default="", metavar="TEXT", help='such as "fold-batch-norm, ..."'
+    )
+    parser.add_argument("--print-after", metavar="PASS", help="print the program after it, or all")
+    parser.add_argument("--stop-at", type=int, metavar="N", help="run only the first N passes")
+
+
+def _add_run(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "run",
+        "run a compiled model, natively or under an emulator of its target",
+        epilog="examples:\n"
+        "  penjing run build/ --input x.npy -o y.npy\n"
+        "  penjing run build/ --count-instructions\n",
+    )
+    _add_library(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.npy",
+        help="where to save an output, in order (repeat); without it a summary is printed",
+    )
+    parser.add_argument(
+        "--count-instructions",
+        action="store_true",
+        help="also count the instructions of one inference under the emulator",
+    )
+
+
+def _add_profile(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(commands, "profile", "say where a compiled model spends its time")
+    _add_library(parser)
+    parser.add_argument("--top", type=_positive, metavar="N", help="only the N most expensive")
+
+
+def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "inspect",
+        "show the program of a model, or the report of a compiled one",
+        description="Show the program of a model, or the report of a compiled one (a folder).\n\n"
+        + MODEL_HELP,
+    )
+    parser.add_argument("model", metavar="MODEL|DIR")
+    _add_tracing(parser)
+
+
+def _add_library(parser: ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIR", help="what `compile -o` wrote")
+    parser.add_argument(
+        "-i",
+        "--input",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.npy",
+        help="an input, in order (repeat); without any, random values are used",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+
+
+def _add_progress(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--progress", action="store_true", help="report progress even if stderr is no terminal"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+_positive.__name__ = "positive number"  # argparse says "invalid positive number value"

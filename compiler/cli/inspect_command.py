@@ -1,0 +1,52 @@
+"""`penjing inspect`."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from ... import passes as _  # noqa: F401  # importing the folder registers its passes
+from ..frontend.trace import trace
+from ..pass_manager import optimize
+from ..program import Program
+from .model_source import load_model
+
+
+def run(options: Namespace) -> None:
+    """Print the program of a model after its passes, or the report of a saved artifact."""
+    if Path(options.model).is_dir():
+        _inspect_artifact(Path(options.model), as_json=options.json)
+        return
+    model, example_inputs = load_model(options.model, options.input)
+    program = optimize(
+        trace(model, example_inputs),
+        options.passes,
+        print_after=None if options.json else options.print_after,
+        stop_at=options.stop_at,
+    )
+    if options.json:
+        print(json.dumps(_describe(program), indent=1))
+    else:
+        print(program)
+
+
+def _inspect_artifact(directory: Path, *, as_json: bool) -> None:
+    from ..artifact import load
+
+    report = load(directory).report
+    print(json.dumps(report.to_json(), indent=1) if as_json else report)
+
+
+def _describe(program: Program) -> dict[str, object]:
+    counts: dict[str, int] = {}
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            counts[str(node.target)] = counts.get(str(node.target), 0) + 1
+    return {
+        "inputs": dict(zip(program.input_names, map(str, program.inputs), strict=True)),
+        "outputs": dict(zip(program.output_names, map(str, program.outputs), strict=True)),
+        "weights": len(program.weights),
+        "weights_bytes": sum(weight.nbytes for weight in program.weights.values()),
+        "ops": dict(sorted(counts.items())),
+        "passes": [report.as_dict() for report in program.reports],
+        "text": str(program),
+    }
