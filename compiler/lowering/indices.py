@@ -25,6 +25,16 @@ def gather(shape: Shape, value: Callable[[list[Index]], Any], name: str) -> te.T
     return te.compute(tuple(shape), lambda *index: value(list(index)), name=name)
 
 
+def with_axis(index: Sequence[Index], axis: int, position: Index) -> list[Index]:
+    """The index with its place on one axis exchanged."""
+    return [*index[:axis], position, *index[axis + 1 :]]
+
+
+def without_axis(index: Sequence[Index], axis: int) -> list[Index]:
+    """The index without one of its axes."""
+    return [*index[:axis], *index[axis + 1 :]]
+
+
 def flatten_index(index: Sequence[Index], shape: Shape) -> Index:
     """Row-major position of an element."""
     flat: Index = 0

@@ -1,5 +1,13 @@
 """Importing this module registers every lowering rule."""
 
-from . import views as views
+from . import im2col as im2col
+from . import joining as joining
 from . import linear as linear
 from . import matmul as matmul
+from . import padding as padding
+from . import pairwise as pairwise
+from . import patching as patching
+from . import reordering as reordering
+from . import slicing as slicing
+from . import views as views
+from . import convolution as convolution
