@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from ...targets.cpu.tiles import panel_columns
+from ...targets.cpu.tiles import channel_block, panel_columns
 from ...targets.target import Target
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,6 +50,10 @@ class KernelBuilder:
     def panel(self, columns: int) -> int:
         """Columns per panel in which a GEMM of that many columns wants its weights packed."""
         return panel_columns(self.target, columns)
+
+    def block(self, channels: int) -> int:
+        """Output channels per block in which a convolution wants its weights packed."""
+        return channel_block(channels)
 
     def constant(self, tensor: te.Tensor) -> Array | None:
         """The value of a tensor that is a weight, None for any other.

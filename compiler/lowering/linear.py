@@ -53,7 +53,7 @@ def addmm(
     out: TensorSpec,
     kernel: KernelBuilder,
 ) -> te.Tensor:
-    """The sum beta * c + alpha * (x @ y), c broadcast; with beta = 0 the values of c do not matter."""
+    """The sum beta * c + alpha * (x @ y), c broadcast; with beta = 0 c is not read."""
     return matmul(x, y, out=out, kernel=kernel, finish=_scale_and_add(c, beta, alpha, out))
 
 

@@ -1,5 +1,6 @@
 """Importing this module registers every lowering rule."""
 
+from . import convolution as convolution
 from . import im2col as im2col
 from . import joining as joining
 from . import linear as linear
@@ -10,4 +11,3 @@ from . import patching as patching
 from . import reordering as reordering
 from . import slicing as slicing
 from . import views as views
-from . import convolution as convolution

@@ -43,6 +43,13 @@ def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
     )
 
 
+def channel_block(channels: int) -> int:
+    """Output channels per block of packed convolution weights: 4 to 8, adding the least padding."""
+    if channels <= 8:
+        return channels
+    return min(range(8, 3, -1), key=lambda block: -channels % block)
+
+
 def is_arm(target: Target) -> bool:
     """Whether multiply-add by lane exists, which wants inputs in registers."""
     return target.triple.startswith(("aarch64", "arm"))

@@ -1,0 +1,80 @@
+"""What convolutions and pooling share: image layouts, borders, windows that slide over axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import te, tirx
+
+from .indices import Index, guarded, shape_of, within
+
+
+@dataclass(frozen=True)
+class Images:
+    """A tensor of images: sizes, and how to read one element, whatever the order of its axes."""
+
+    tensor: te.Tensor
+    batched: bool = True
+    channels_last: bool = False
+
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return shape_of(self.tensor)[0] if self.batched else 1
+
+    @property
+    def channels(self) -> int:
+        """Channels of one image."""
+        return shape_of(self.tensor)[-1 if self.channels_last else int(self.batched)]
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Sizes of the axes that windows slide over."""
+        sizes = shape_of(self.tensor)[int(self.batched) :]
+        return sizes[:-1] if self.channels_last else sizes[1:]
+
+    def at(self, n: Index, c: Index, position: Sequence[Index]) -> Any:
+        """The element of image n, channel c at a position."""
+        lead = (n,) if self.batched else ()
+        return self.tensor(*lead, *_ordered(c, position, self.channels_last))
+
+    def padded(self, before: Sequence[int], after: Sequence[int], value: float) -> "Images":
+        """The images with a border, as a stage of its own; themselves if the border is empty.
+
+        No window then needs a bounds check: the check is paid once per element, not once per tap.
+        """
+        if not any(before) and not any(after):
+            return self
+        space = self.space
+        sizes = [b + size + a for b, size, a in zip(before, space, after, strict=True)]
+        border = tirx.const(value, self.tensor.dtype)
+
+        def element(*at: Index) -> Any:
+            n, c, position = split_index(at, True, self.channels_last)
+            inside: list[Any] = []
+            for i, b, size, whole in zip(position, before, space, sizes, strict=True):
+                inside += within(i, b, b + size, whole)
+            moved = [i - b for i, b in zip(position, before, strict=True)]
+            return guarded(inside, self.at(n, c, moved), border)
+
+        shape = (self.batch, *_ordered(self.channels, sizes, self.channels_last))
+        tensor = te.compute(shape, element, name="padded", attrs={"schedule": "pad"})
+        return Images(tensor, channels_last=self.channels_last)
+
+
+def split_index(
+    at: Sequence[Index], batched: bool = True, channels_last: bool = False
+) -> tuple[Index, Index, tuple[Index, ...]]:
+    """Image, channel and position of an element of a tensor of images."""
+    n, rest = (at[0], at[1:]) if batched else (0, at)
+    return (n, rest[-1], tuple(rest[:-1])) if channels_last else (n, rest[0], tuple(rest[1:]))
+
+
+def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """An option that ATen gives once for all axes or once per axis."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * rank if len(values) == 1 else values
+
+
+def _ordered(c: Any, position: Sequence[Any], channels_last: bool) -> tuple[Any, ...]:
+    return (*position, c) if channels_last else (c, *position)
