@@ -38,8 +38,8 @@ test-all: check ## check, then every test
 	$(BIN)/python -m pytest -q -n 2
 
 bench: setup ## compile time and instruction counts of full-size models
-	$(BIN)/python benchmarks/compile_time.py
-	$(BIN)/python benchmarks/arm.py
+	$(BIN)/python -m benchmarks.compile_time
+	$(BIN)/python -m benchmarks.arm
 
 clean: ## remove caches and build folders (not .venv)
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, lines where asked for, else nothing."""
+"""Progress of long work on stderr: bars on a terminal, lines where asked for, else nothing."""
 
 import sys
 import time
@@ -10,9 +10,9 @@ Progress = Callable[[str, float], None]
 
 @contextmanager
 def show_progress(*, always: bool = False) -> Iterator[Progress]:
-    """Gives the function to call with the stage and the part of the whole that is done."""
+    """Gives the function to call with a stage and the part of that stage which is done."""
     if sys.stderr.isatty():
-        with _bar() as progress:
+        with _bars() as progress:
             yield progress
     elif always:
         yield _lines()
@@ -21,25 +21,31 @@ def show_progress(*, always: bool = False) -> Iterator[Progress]:
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bars() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
+    tasks = {}
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=1.0)
-        yield lambda stage, done: bars.update(task, description=stage, completed=done)
+
+        def report(stage: str, done: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=done)
+
+        yield report
 
 
 def _lines() -> Progress:
-    start, last = time.perf_counter(), ""
+    starts: dict[str, float] = {}
 
     def report(stage: str, done: float) -> None:
-        nonlocal last
-        if stage != last:
-            seconds = time.perf_counter() - start
-            print(f"{seconds:7.1f} s {done:4.0%} {stage}", file=sys.stderr)
-            last = stage
+        if stage not in starts:
+            starts[stage] = time.perf_counter()
+            print(f"{stage} ...", file=sys.stderr)
+        elif done >= 1.0:
+            print(f"{stage} {time.perf_counter() - starts[stage]:.1f} s", file=sys.stderr)
 
     return report

@@ -1,0 +1,1 @@
+"""Measurements; run them as modules from the root: python -m benchmarks.compile_time."""
