@@ -36,7 +36,8 @@ class Gate(nn.Module):
         self.linear = nn.Linear(32, 32)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * squash(self.linear(x), 2.0)
+        gate: torch.Tensor = squash(self.linear(x), 2.0)
+        return x * gate
 
 
 def main() -> None:
