@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,26 +14,10 @@ from .builder import Array, KernelBuilder
 from .gemm import RightOperand, accumulate, accumulator, finished
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .registry import lowers
-from .windows import Images, per_axis, split_index
+from .windows import Images, Sizes, Window, per_axis, split_index
 
 aten = torch.ops.aten
-Sizes = int | Sequence[int]
 Total = Callable[[Index, Index, Sequence[Index]], Any]  # sums by image, output channel, position
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """How the taps of a convolution slide over the input, one entry per spatial axis."""
-
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]  # padding in front
-    after: tuple[int, ...]  # and behind
-
-    def at(self, position: Sequence[Index], taps: Sequence[Index]) -> list[Index]:
-        """Where in the padded input the taps of an output position lie."""
-        parts = zip(position, self.stride, taps, self.dilation, strict=True)
-        return [p * stride + t * dilation for p, stride, t, dilation in parts]
 
 
 @lowers(aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)

@@ -102,7 +102,7 @@ def finished(
         value = read(at)
         return (value if finish is None else finish(value, at)).astype(out.dtype)
 
-    return te.compute(out.shape, element, name="product")
+    return te.compute(out.shape, element, name="output")
 
 
 def broadcast_read(tensor: te.Tensor, at: Sequence[Index]) -> Any:

@@ -8,6 +8,7 @@ from . import matmul as matmul
 from . import padding as padding
 from . import pairwise as pairwise
 from . import patching as patching
+from . import pooling as pooling
 from . import reordering as reordering
 from . import slicing as slicing
 from . import views as views

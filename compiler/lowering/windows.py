@@ -9,6 +9,9 @@ from tvm import te, tirx
 from .indices import Index, guarded, shape_of, within
 
 
+Sizes = int | Sequence[int]  # an option of all axes, or of each
+
+
 @dataclass(frozen=True)
 class Images:
     """A tensor of images: sizes, and how to read one element, whatever the order of its axes."""
@@ -62,6 +65,21 @@ class Images:
         return Images(tensor, channels_last=self.channels_last)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How a window of taps slides over the input, one entry per spatial axis."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]  # padding in front
+    after: tuple[int, ...]  # and behind
+
+    def at(self, position: Sequence[Index], taps: Sequence[Index]) -> list[Index]:
+        """Where in the padded input the taps of an output position lie."""
+        parts = zip(position, self.stride, taps, self.dilation, strict=True)
+        return [p * stride + t * dilation for p, stride, t, dilation in parts]
+
+
 def split_index(
     at: Sequence[Index], batched: bool = True, channels_last: bool = False
 ) -> tuple[Index, Index, tuple[Index, ...]]:
@@ -70,7 +88,7 @@ def split_index(
     return (n, rest[-1], tuple(rest[:-1])) if channels_last else (n, rest[0], tuple(rest[1:]))
 
 
-def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+def per_axis(value: Sizes, rank: int) -> tuple[int, ...]:
     """An option that ATen gives once for all axes or once per axis."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * rank if len(values) == 1 else values

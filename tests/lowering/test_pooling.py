@@ -1,0 +1,77 @@
+"""Pooling against torch: windows, borders and counts in all combinations."""
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from .harness import check
+from .samples import FEW, random
+
+aten = torch.ops.aten
+MAXIMUM = {1: aten.max_pool1d.default, 2: aten.max_pool2d.default, 3: aten.max_pool3d.default}
+INDEXED = {2: aten.max_pool2d_with_indices.default, 3: aten.max_pool3d_with_indices.default}
+MEAN = {1: aten.avg_pool1d.default, 2: aten.avg_pool2d.default, 3: aten.avg_pool3d.default}
+SPACE = [9, 17, 11]
+
+
+@FEW
+@given(
+    rank=st.sampled_from([1, 2, 2, 3]),
+    taps=st.sampled_from([1, 2, 3, 4]),
+    stride=st.sampled_from([[], [1], [2], [3]]),
+    padding=st.sampled_from([0, 1]),
+    dilation=st.sampled_from([1, 2]),
+    ceil_mode=st.booleans(),
+    batched=st.booleans(),
+    indexed=st.booleans(),
+)
+def test_maximum(
+    rank: int,
+    taps: int,
+    stride: list[int],
+    padding: int,
+    dilation: int,
+    ceil_mode: bool,
+    batched: bool,
+    indexed: bool,
+) -> None:
+    assume(2 * padding <= taps)
+    x = random(*([2] if batched else []), 3, *SPACE[:rank])
+    op = INDEXED[rank] if indexed and rank > 1 else MAXIMUM[rank]
+    check(op, x, [taps], stride, [padding], [dilation], ceil_mode)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float16, torch.bfloat16])
+def test_maximum_of_other_dtypes(dtype: torch.dtype) -> None:
+    check(aten.max_pool2d_with_indices.default, random(1, 2, 7, 7, dtype=dtype), [3], [2], [1])
+
+
+@FEW
+@given(
+    rank=st.sampled_from([1, 2, 2, 3]),
+    taps=st.sampled_from([1, 2, 3, 4]),
+    stride=st.sampled_from([[], [1], [2], [3]]),
+    padding=st.sampled_from([0, 1]),
+    ceil_mode=st.booleans(),
+    include=st.booleans(),
+    divisor=st.sampled_from([None, None, 5]),
+)
+def test_mean(
+    rank: int,
+    taps: int,
+    stride: list[int],
+    padding: int,
+    ceil_mode: bool,
+    include: bool,
+    divisor: int | None,
+) -> None:
+    assume(2 * padding <= taps)
+    extra = () if rank == 1 else (divisor,)
+    args = [taps], stride, [padding], ceil_mode, include, *extra
+    check(MEAN[rank], random(2, 3, *SPACE[:rank]), *args)
+
+
+def test_mean_of_other_dtypes() -> None:
+    check(aten.avg_pool2d.default, random(3, 7, 7, dtype=torch.float16), [3], [2], [1])
+    check(aten.avg_pool2d.default, random(1, 3, 7, 7, dtype=torch.int64), [3], [2], [1])
