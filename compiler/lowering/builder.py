@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from ...targets.cpu.tiles import channel_block, panel_columns
+from ...targets.cpu.tiles import block_rows, panel_columns
 from ...targets.target import Target
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -53,7 +53,7 @@ class KernelBuilder:
 
     def block(self, channels: int) -> int:
         """Output channels per block in which a convolution wants its weights packed."""
-        return channel_block(channels)
+        return block_rows(self.target, channels)
 
     def constant(self, tensor: te.Tensor) -> Array | None:
         """The value of a tensor that is a weight, None for any other.

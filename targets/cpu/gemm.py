@@ -8,10 +8,12 @@ columns of A are loaded as one vector per row. Tile sizes: tiles.py.
 import math
 from typing import Any
 
+from tvm import tirx
+
 from ..target import Target
 from .nests import PARALLEL_WORK
 from .stages import Stage, stage_of, uses
-from .tiles import gemm_tile, is_arm
+from .tiles import Tile, gemm_tile, is_arm, panel_columns
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
@@ -19,9 +21,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product = stage.block
     lanes = target.lanes(32)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
-    row_axes = len(stage.axes) - 1
-    batch, m, n = _loops(sch, tail, row_axes)
-    columns = _columns(stage, int(sch.get(n).extent), lanes, target)
+    batch, m, n = _loops(sch, tail, stage)
+    columns = panel_columns(target, int(sch.get(n).extent))
     tile = gemm_tile(target, int(sch.get(m).extent), columns)
     rows_outer, rows = _split(sch, m, tile.rows)
     cols_outer, vectors, vector = _split_columns(sch, n, tile.columns, lanes)
@@ -29,41 +30,39 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, rows_outer, preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     _vector_tile(sch, tail, rows=rows, vectors=vectors, vector=vector)
-    _accumulate(sch, stage, target, lanes, tile.steps)
+    _accumulate(sch, stage, target, tile)
     work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
     if parallel and work >= PARALLEL_WORK:
         sch.parallel(sch.fuse(*batch, cols_outer) if batch else cols_outer)
     return {stage.name, stage_of(sch, tail).name}
 
 
-def _accumulate(sch: Any, stage: Stage, target: Target, lanes: int, steps: int) -> None:
+def _accumulate(sch: Any, stage: Stage, target: Target, tile: Tile) -> None:
     """Order the loops of the tile's reduction: k outside, an unrolled block of vectors inside."""
     product = stage.block
     loops = sch.get_loops(product)
     k = loops[-1]
     m, n = loops[-3], loops[-2]
-    vectors, vector = sch.split(n, [None, lanes]) if int(sch.get(n).extent) > lanes else (None, n)
-    depth = int(sch.get(k).extent)
-    while depth % steps:
-        steps //= 2
+    vectors, vector = sch.split(n, [None, target.lanes(32)])
+    steps = math.gcd(int(sch.get(k).extent), tile.steps)
     outer, inner = sch.split(k, [None, steps])
-    sch.reorder(outer, inner, m, *([vectors] if vectors else []), vector)
+    sch.reorder(outer, inner, m, vectors, vector)
     sch.vectorize(vector)
-    for loop in (inner, m, *([vectors] if vectors else [])):
+    for loop in (inner, m, vectors):
         sch.unroll(loop)
     left = _left_operand(stage)
     if is_arm(target) and steps > 1 and left is not None:
         cache = sch.cache_read(product, left, "local")
         sch.compute_at(cache, outer, preserve_unit_loops=True)
         cached = sch.get_loops(cache)
-        depth_outside = len(sch.get_loops(product)) - 4 - (1 if vectors else 0) + 1
+        depth_outside = len(sch.get_loops(product)) - 4
         sch.vectorize(cached[-1])
         for loop in cached[depth_outside:-1]:
             sch.unroll(loop)
     init = sch.decompose_reduction(product, outer)
     zero = sch.get_loops(init)
     sch.vectorize(zero[-1])
-    for loop in zero[-3 if vectors else -2 : -1]:
+    for loop in zero[-3:-1]:
         sch.unroll(loop)
 
 
@@ -76,29 +75,55 @@ def _epilogue(sch: Any, stage: Stage) -> Any:
     if reader.kind != "injective" or reader.template:
         return None
     loads = [load for load in reader.loads if load.source.same_as(stage.store.buffer)]
-    plain = len(loads) == 1 and loads[0].indices[-1].same_as(reader.axes[-1])
-    rows = math.prod(reader.extents[:-1]) == math.prod(stage.extents[:-1])
-    narrower = reader.extents[-1] <= stage.extents[-1]
-    return readers[0] if plain and rows and narrower else None
+    count = _column_axes(reader.extents, stage)
+    if len(loads) != 1 or count == 0:
+        return None
+    *outer, last = loads[0].indices
+    inner_axes, outer_axes = reader.axes[-count:], reader.axes[:-count]
+    mixed = any(uses(i, a) for i in outer for a in inner_axes) or any(
+        uses(last, a) for a in outer_axes
+    )
+    return None if mixed else readers[0]
 
 
-def _loops(sch: Any, tail: Any, row_axes: int) -> tuple[list[Any], Any, Any]:
+def _column_axes(extents: list[int], stage: Stage) -> int:
+    """How many trailing axes of the reader make up the product's columns; 0 = they do not."""
+    rows = math.prod(stage.extents[:-1])
+    for count in range(1, len(extents) + 1):
+        if math.prod(extents[:-count]) == rows:
+            fits = math.prod(extents[-count:]) <= stage.extents[-1]
+            return count if fits else 0
+    return 0
+
+
+def _loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
     """Batch loops, the row loop and the column loop of the stage that stores the result."""
+    extents = stage_of(sch, tail).extents
+    count = max(1, _column_axes(extents, stage))
+    if count > 1:
+        _flatten_columns(sch, tail, extents[-count:])
     *outer, n = sch.get_loops(tail)
     if not outer:
-        rows, n = sch.split(n, [1, None])
-        return [], rows, n
-    if row_axes <= 1:
+        m, n = sch.split(n, [1, None])
+        return [], m, n
+    if len(stage.axes) == 2:
         return [], sch.fuse(*outer) if len(outer) > 1 else outer[0], n
     *batch, m = outer
     return batch, m, n
 
 
-def _columns(stage: Stage, extent: int, lanes: int, target: Target) -> int:
-    """Columns of the tile: the panel of packed weights, else what fits the registers."""
-    from .tiles import panel_columns
+def _flatten_columns(sch: Any, tail: Any, sizes: list[int]) -> None:
+    """Make the axes of the columns one axis: fused loops would read regions that are no tiles."""
+    count = len(sizes)
 
-    return panel_columns(target, max(extent, lanes))
+    def flat(*at: Any) -> list[Any]:
+        column = at[-count]
+        for index, size in zip(at[1 - count :], sizes[1:], strict=True):
+            column = column * size + index
+        return [*at[:-count], column]
+
+    axes = len(sch.get_loops(tail))
+    sch.transform_block_layout(tail, tirx.IndexMap.from_func(flat, axes, index_dtype="int32"))
 
 
 def _split(sch: Any, loop: Any, factor: int) -> tuple[Any, Any]:
@@ -124,10 +149,13 @@ def _vector_tile(sch: Any, block: Any, *, rows: Any, vectors: Any, vector: Any) 
 
 
 def _left_operand(stage: Stage) -> int | None:
-    """Which read of the accumulation is A: it uses k, but not the column axis."""
+    """Which read of the accumulation is A: it walks k contiguously, and not the column axis."""
     column, depth = stage.axes[-1], stage.reduce_axes[-1]
     buffers = [region.source for region in stage.node.reads]
     for load in stage.loads:
-        if load.indices[-1].same_as(depth) and not any(uses(i, column) for i in load.indices):
+        sizes = [int(size) for size in load.source.ty.shape]
+        long = [i for i, size in zip(load.indices, sizes, strict=True) if size > 1]
+        along_k = bool(long) and long[-1].same_as(depth)
+        if along_k and not any(uses(i, column) for i in load.indices):
             return next(i for i, b in enumerate(buffers) if b.same_as(load.source))
     return None

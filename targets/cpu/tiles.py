@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..target import Target
 
+MOST_ROWS = 14
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -19,10 +21,14 @@ class Tile:
 
 
 def panel_columns(target: Target, columns: int) -> int:
-    """Columns of one weight panel for a matrix of `columns` columns."""
+    """Columns of one panel for a matrix of `columns` columns: wide, but with little padding."""
     lanes = target.lanes(32)
-    widest = _vectors(target) * lanes
-    return min(widest, -(-columns // lanes) * lanes)
+
+    def price(vectors: int) -> float:  # half a load of the other operand for every vector
+        padded = columns + -columns % (vectors * lanes)
+        return padded * (1 + 0.5 / vectors)
+
+    return lanes * min(range(_panel_vectors(target), 0, -1), key=price)
 
 
 def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
@@ -34,20 +40,21 @@ def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
     vectors = max(1, panel // target.lanes(32))
     if is_arm(target):  # inputs are loaded `steps` at a time and multiplied by lane
         steps = target.lanes(32)
-        most = max(1, (target.simd_registers - vectors - 2) // (vectors + 1))
+        most = (target.simd_registers - vectors - 2) // (vectors + 1)
     else:  # inputs are broadcast from memory
         steps = 1
-        most = max(1, (target.simd_registers - vectors - 1) // vectors)
-    return Tile(
-        _even_split(rows, min(most, 14 if vectors == 1 else 8 + 6 // vectors)), panel, steps
-    )
+        most = (target.simd_registers - vectors - 1) // vectors
+    return Tile(_even_split(rows, max(1, min(most, MOST_ROWS))), panel, steps)
 
 
-def channel_block(channels: int) -> int:
-    """Output channels per block of packed convolution weights: 4 to 8, adding the least padding."""
-    if channels <= 8:
-        return channels
-    return min(range(8, 3, -1), key=lambda block: -channels % block)
+def block_rows(target: Target, rows: int) -> int:
+    """Output channels of one convolution tile; packed weights come in blocks of that many."""
+    return _even_split(rows, 8 if target.simd_registers >= 32 else 4)
+
+
+def vectors_per_row(target: Target, rows: int) -> int:
+    """Vectors of neighboring columns beside each other in a convolution tile of `rows` channels."""
+    return max(1, min(4, (target.simd_registers - 4) // (rows + 1)))
 
 
 def is_arm(target: Target) -> bool:
@@ -55,15 +62,14 @@ def is_arm(target: Target) -> bool:
     return target.triple.startswith(("aarch64", "arm"))
 
 
-def _vectors(target: Target) -> int:
+def _panel_vectors(target: Target) -> int:
     if is_arm(target):
         return 2
     return 3 if target.simd_registers >= 32 else 2
 
 
 def _even_split(rows: int, most: int) -> int:
-    """The largest tile height <= most that divides `rows`, or one that leaves a small tail."""
+    """The tile height in (most/2, most] that leaves the least of `rows` over, the tallest such."""
     if rows <= most:
         return rows
-    best = next((r for r in range(most, most // 2, -1) if rows % r == 0), 0)
-    return best or most
+    return min(range(most, most // 2, -1), key=lambda height: -rows % height)
