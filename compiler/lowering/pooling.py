@@ -144,6 +144,11 @@ def divide(value: Any, count: Index, dtype: str) -> Any:
     return value * tirx.const(1 / count, dtype) if isinstance(count, int) else value / number
 
 
+def lowest(dtype: str) -> float:
+    """What no element of a dtype is less than."""
+    return -math.inf if "float" in dtype else int(tirx.min_value(dtype))
+
+
 def _tap_count(
     outputs: int, taps: int, stride: int, before: int, border: int, size: int
 ) -> Callable[[Index], Index]:
@@ -174,9 +179,7 @@ def _maximum(bordered: Images, window: Window, taps: Sequence[int], out: TensorS
 
 
 def _bordered(images: Images, window: Window) -> Images:
-    dtype = str(images.tensor.dtype)
-    lowest = -math.inf if "float" in dtype else torch.iinfo(getattr(torch, dtype)).min
-    return images.padded(window.before, window.after, lowest)
+    return images.padded(window.before, window.after, lowest(str(images.tensor.dtype)))
 
 
 def _window(

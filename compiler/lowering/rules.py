@@ -1,6 +1,9 @@
 """Importing this module registers every lowering rule."""
 
+from . import adaptive_pooling as adaptive_pooling
 from . import convolution as convolution
+from . import creation as creation
+from . import gathering as gathering
 from . import im2col as im2col
 from . import joining as joining
 from . import linear as linear
@@ -10,5 +13,6 @@ from . import pairwise as pairwise
 from . import patching as patching
 from . import pooling as pooling
 from . import reordering as reordering
+from . import scattering as scattering
 from . import slicing as slicing
 from . import views as views

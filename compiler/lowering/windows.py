@@ -8,7 +8,6 @@ from tvm import te, tirx
 
 from .indices import Index, guarded, shape_of, within
 
-
 Sizes = int | Sequence[int]  # an option of all axes, or of each
 
 
