@@ -10,8 +10,9 @@ from torch.fx import Node
 from ...targets.cpu.codegen import RawKernel, lower_kernel
 from ...targets.cpu.schedule import schedule_kernel
 from ...targets.target import Target
+from ..op_kinds import Kind, kind_of
 from ..program import Program, node_spec, origin_of
-from ..regions import Region, is_view, regions
+from ..regions import Region, regions
 from ..tensor_spec import TensorSpec
 from .builder import Array
 from .macs import macs
@@ -78,9 +79,9 @@ class _Builder:
 
     def add(self, region: Region) -> None:
         """Append the kernel call of a region, or the alias it stands for."""
-        if is_view(region):
+        node = region.result
+        if kind_of(node) is Kind.VIEW and len(region.nodes) == 1:
             source = region.inputs[0]
-            node = region.nodes[-1]
             self._names[node] = self._add(
                 "v", "intermediate", node_spec(node), alias_of=self._value_of(source)
             )
