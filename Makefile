@@ -7,7 +7,7 @@ STAMP := $(VENV)/.penjing-installed
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all bench clean
+.PHONY: help setup demo check test test-all bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test-all: check ## check, then every test
 bench: setup ## compile time and instruction counts of full-size models
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.arm
+
+docs: setup ## write docs/operators.md anew from the rules
+	$(BIN)/python docs/operators.py > docs/operators.md
 
 clean: ## remove caches and build folders (not .venv)
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
