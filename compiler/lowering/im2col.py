@@ -7,7 +7,7 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, guarded, shape_of, within
+from .indices import Index, compute, guarded, shape_of, within
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -37,7 +37,7 @@ def im2col(
         inside = [] if not any(padding) else [h >= 0, h < height, w >= 0, w < width]
         return guarded(inside, x(*batch, channel // (kernel_h * kernel_w), h, w), zero)
 
-    return gather(out.shape, element, "im2col")
+    return compute(out.shape, element, "im2col")
 
 
 @lowers(aten.col2im.default)
@@ -72,7 +72,7 @@ def col2im(
         column = windows[0] * counts[1] + windows[1]
         return te.sum(guarded(conditions, x(*batch, row, column), zero), axis=taps)
 
-    return gather(out.shape, element, "col2im")
+    return compute(out.shape, element, "col2im")
 
 
 def _windows(size: int, kernel: int, dilation: int, padding: int, stride: int) -> int:

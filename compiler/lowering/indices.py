@@ -20,7 +20,7 @@ def wrap_axis(axis: int, rank: int) -> int:
     return axis % max(rank, 1)
 
 
-def gather(shape: Shape, value: Callable[[list[Index]], Any], name: str) -> te.Tensor:
+def compute(shape: Shape, value: Callable[[list[Index]], Any], name: str) -> te.Tensor:
     """The tensor whose element at an index is `value(index)`."""
     return te.compute(tuple(shape), lambda *index: value(list(index)), name=name)
 
@@ -74,7 +74,7 @@ def reshape_index(index: Sequence[Index], shape: Shape, source: Shape) -> list[I
 
 def wrap_index(index: Index, size: int) -> Index:
     """An index into `size` elements that counts negatives from the end, then `clamp_index`."""
-    zero = tirx.const(0, index.dtype)
+    zero = tirx.const(0, index.ty.dtype)
     return clamp_index(tirx.Select(index < zero, index + size, index), size)
 
 
@@ -84,8 +84,8 @@ def clamp_index(index: Index, size: int) -> Index:
     PyTorch raises on an index out of range. Compiled code has no way to raise, so it stays
     inside the buffer: the result is then some existing element.
     """
-    last = tirx.const(max(size - 1, 0), index.dtype)
-    inside = tirx.max(tirx.min(index, last), tirx.const(0, index.dtype))
+    last = tirx.const(max(size - 1, 0), index.ty.dtype)
+    inside = tirx.max(tirx.min(index, last), tirx.const(0, index.ty.dtype))
     return inside.astype("int32")
 
 

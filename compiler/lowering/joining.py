@@ -8,7 +8,7 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, shape_of, with_axis, without_axis, wrap_axis
+from .indices import Index, compute, shape_of, with_axis, without_axis, wrap_axis
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -27,7 +27,7 @@ def cat(tensors: Sequence[te.Tensor], dim: int = 0, *, out: TensorSpec) -> te.Te
 
         return _choose(part, index[axis], starts, 0, len(parts))
 
-    return gather(out.shape, element, "cat")
+    return compute(out.shape, element, "cat")
 
 
 @lowers(aten.stack.default)
@@ -41,7 +41,7 @@ def stack(tensors: Sequence[te.Tensor], dim: int = 0, *, out: TensorSpec) -> te.
 
         return _choose(part, index[axis], list(range(len(tensors))), 0, len(tensors))
 
-    return gather(out.shape, element, "stack")
+    return compute(out.shape, element, "stack")
 
 
 @lowers(aten.meshgrid.default, aten.meshgrid.indexing)
@@ -59,7 +59,7 @@ def meshgrid(
 
 def _along(x: te.Tensor, axis: int, shape: Sequence[int]) -> te.Tensor:
     scalar = not x.shape
-    return gather(shape, lambda index: x() if scalar else x(index[axis]), "meshgrid")
+    return compute(shape, lambda index: x() if scalar else x(index[axis]), "meshgrid")
 
 
 def _choose(part: Any, place: Index, starts: list[int], first: int, last: int) -> Any:

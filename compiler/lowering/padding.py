@@ -8,7 +8,7 @@ from tvm import te, tirx
 
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, guarded, shape_of, within
+from .indices import Index, compute, guarded, shape_of, within
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -38,7 +38,7 @@ def constant_pad(
         ]
         return guarded(inside, x(*(i - s for i, s in zip(index, before, strict=True))), fill)
 
-    return gather(out.shape, element, "pad")
+    return compute(out.shape, element, "pad")
 
 
 @lowers(aten.reflection_pad1d.default, aten.reflection_pad2d.default, aten.reflection_pad3d.default)
@@ -92,7 +92,7 @@ def _pad_edges(x: te.Tensor, padding: Sequence[int], out: TensorSpec, edge: Edge
             places.append(edge(i - shift, size) if outside else i - shift)
         return x(*places)
 
-    return gather(out.shape, element, "pad")
+    return compute(out.shape, element, "pad")
 
 
 def _before(pad: Sequence[int], rank: int) -> list[int]:

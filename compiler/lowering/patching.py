@@ -7,7 +7,7 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, guarded, shape_of, with_axis, within, without_axis, wrap_axis
+from .indices import Index, compute, guarded, shape_of, with_axis, within, without_axis, wrap_axis
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -39,7 +39,7 @@ def slice_scatter(
     axis = wrap_axis(dim, len(sizes))
     places = range(sizes[axis])[slice(start, end, step)]
     if not places:
-        return gather(sizes, lambda index: x(*index), "slice_scatter")
+        return compute(sizes, lambda index: x(*index), "slice_scatter")
 
     def element(index: list[Index]) -> Any:
         i = index[axis]
@@ -49,7 +49,7 @@ def slice_scatter(
             written.append(tirx.floormod(offset, step) == 0)
         return guarded(written, source(*with_axis(index, axis, offset // step)), x(*index))
 
-    return gather(sizes, element, "slice_scatter")
+    return compute(sizes, element, "slice_scatter")
 
 
 @lowers(aten.select_scatter.default)
@@ -62,7 +62,7 @@ def select_scatter(x: te.Tensor, source: te.Tensor, dim: int, index: int) -> te.
     def element(at: list[Index]) -> Any:
         return tirx.if_then_else(at[axis] == place, source(*without_axis(at, axis)), x(*at))
 
-    return gather(sizes, element, "select_scatter")
+    return compute(sizes, element, "select_scatter")
 
 
 @lowers(aten.diagonal_scatter.default)
@@ -79,7 +79,7 @@ def diagonal_scatter(
         on_diagonal = index[column] - index[row] == offset
         return tirx.if_then_else(on_diagonal, source(*rest, place), x(*index))
 
-    return gather(sizes, element, "diagonal_scatter")
+    return compute(sizes, element, "diagonal_scatter")
 
 
 @lowers(aten.diag_embed.default)
@@ -95,7 +95,7 @@ def diag_embed(
         on_diagonal = index[column] - index[row] == offset
         return tirx.if_then_else(on_diagonal, x(*rest, place), tirx.const(0, out.dtype))
 
-    return gather(out.shape, element, "diag_embed")
+    return compute(out.shape, element, "diag_embed")
 
 
 def _triangle(x: te.Tensor, keeps: Callable[[Index, Index], Any]) -> te.Tensor:
@@ -104,4 +104,4 @@ def _triangle(x: te.Tensor, keeps: Callable[[Index, Index], Any]) -> te.Tensor:
     def element(index: list[Index]) -> Any:
         return tirx.Select(keeps(index[-2], index[-1]), x(*index), zero)
 
-    return gather(shape_of(x), element, "triangle")
+    return compute(shape_of(x), element, "triangle")

@@ -11,7 +11,7 @@ from tvm import te
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
 from .builder import KernelBuilder
-from .indices import Index, gather, reshape_index, shape_of, with_axis, wrap_axis
+from .indices import Index, compute, reshape_index, shape_of, with_axis, wrap_axis
 from .registry import lowers
 from .views import permute, transpose
 
@@ -27,7 +27,7 @@ def flip(x: te.Tensor, dims: Sequence[int]) -> te.Tensor:
     def element(index: list[Index]) -> Any:
         return x(*(sizes[a] - 1 - i if a in axes else i for a, i in enumerate(index)))
 
-    return gather(sizes, element, "flip")
+    return compute(sizes, element, "flip")
 
 
 @lowers(aten.fliplr.default)
@@ -69,7 +69,7 @@ def roll(x: te.Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = 
     def element(index: list[Index]) -> Any:
         return x(*map(_rolled, index, total, sizes))
 
-    return gather(sizes, element, "roll")
+    return compute(sizes, element, "roll")
 
 
 @lowers(aten.repeat.default, aten.tile.default)
@@ -81,7 +81,7 @@ def repeat(x: te.Tensor, _repeats: Sequence[int], *, out: TensorSpec) -> te.Tens
     def element(index: list[Index]) -> Any:
         return x(*(i % size for i, size in zip(index[added:], sizes, strict=True)))
 
-    return gather(out.shape, element, "repeat")
+    return compute(out.shape, element, "repeat")
 
 
 @lowers(aten.repeat_interleave.self_int)
@@ -96,15 +96,15 @@ def repeat_elements(
     """y[.., i, ..] = x[.., i // repeats, ..]; without dim, of the flat elements."""
     sizes = shape_of(x)
     if dim is None:
-        return gather(
+        return compute(
             out.shape,
             lambda at: x(*reshape_index([at[0] // repeats], [prod(sizes)], sizes)),
             "repeat",
         )
     axis = wrap_axis(dim, len(sizes))
     if not sizes:
-        return gather(out.shape, lambda _: x(), "repeat")
-    return gather(out.shape, lambda at: x(*with_axis(at, axis, at[axis] // repeats)), "repeat")
+        return compute(out.shape, lambda _: x(), "repeat")
+    return compute(out.shape, lambda at: x(*with_axis(at, axis, at[axis] // repeats)), "repeat")
 
 
 @lowers(aten.repeat_interleave.self_Tensor)
@@ -137,7 +137,7 @@ def repeat_each_element(
             *(reshape_index([place], [size], sizes) if flat else with_axis(index, axis, place))
         )
 
-    return gather(out.shape, element, "repeat")
+    return compute(out.shape, element, "repeat")
 
 
 @lowers(aten.pixel_shuffle.default)
@@ -149,7 +149,7 @@ def pixel_shuffle(x: te.Tensor, upscale_factor: int, *, out: TensorSpec) -> te.T
         *batch, c, h, w = index
         return x(*batch, (c * r + h % r) * r + w % r, h // r, w // r)
 
-    return gather(out.shape, element, "pixel_shuffle")
+    return compute(out.shape, element, "pixel_shuffle")
 
 
 @lowers(aten.pixel_unshuffle.default)
@@ -161,7 +161,7 @@ def pixel_unshuffle(x: te.Tensor, downscale_factor: int, *, out: TensorSpec) -> 
         *batch, c, h, w = index
         return x(*batch, c // (r * r), h * r + c // r % r, w * r + c % r)
 
-    return gather(out.shape, element, "pixel_unshuffle")
+    return compute(out.shape, element, "pixel_unshuffle")
 
 
 @lowers(aten.channel_shuffle.default, aten.native_channel_shuffle.default)
@@ -174,7 +174,7 @@ def channel_shuffle(x: te.Tensor, groups: int) -> te.Tensor:
         c = index[1]
         return x(*with_axis(index, 1, c % groups * each + c // groups))
 
-    return gather(sizes, element, "channel_shuffle")
+    return compute(sizes, element, "channel_shuffle")
 
 
 def _roll_flat(x: te.Tensor, shift: int) -> te.Tensor:
@@ -185,7 +185,7 @@ def _roll_flat(x: te.Tensor, shift: int) -> te.Tensor:
         (flat,) = reshape_index(index, sizes, [size])
         return x(*reshape_index([_rolled(flat, shift, size)], [size], sizes))
 
-    return gather(sizes, element, "roll")
+    return compute(sizes, element, "roll")
 
 
 def _rolled(place: Index, shift: int, size: int) -> Index:

@@ -1,6 +1,7 @@
 """Importing this module registers every lowering rule."""
 
 from . import adaptive_pooling as adaptive_pooling
+from . import conv_transpose as conv_transpose
 from . import convolution as convolution
 from . import creation as creation
 from . import gathering as gathering

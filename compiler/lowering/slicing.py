@@ -8,7 +8,7 @@ import torch
 from tvm import te
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, shape_of, with_axis, without_axis, wrap_axis
+from .indices import Index, compute, shape_of, with_axis, without_axis, wrap_axis
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -44,7 +44,7 @@ def select(x: te.Tensor, dim: int, index: int) -> te.Tensor:
     axis = wrap_axis(dim, len(sizes))
     place = index % sizes[axis]
     shape = without_axis(sizes, axis)
-    return gather(shape, lambda at: x(*at[:axis], place, *at[axis:]), "select")
+    return compute(shape, lambda at: x(*at[:axis], place, *at[axis:]), "select")
 
 
 @lowers(aten.unbind.int)
@@ -96,24 +96,24 @@ def diagonal(
         places = {row: index[-1] + max(-offset, 0), column: index[-1] + max(offset, 0)}
         return x(*(places[axis] if axis in places else next(rest) for axis in range(rank)))
 
-    return gather(out.shape, element, "diagonal")
+    return compute(out.shape, element, "diagonal")
 
 
 @lowers(aten.unfold.default)
 def unfold(x: te.Tensor, dimension: int, _size: int, step: int, *, out: TensorSpec) -> te.Tensor:
     """y[.., i, .., k] = x[.., i * step + k, ..]: sliding windows along an axis."""
     if not x.shape:
-        return gather(out.shape, lambda _: x(), "unfold")
+        return compute(out.shape, lambda _: x(), "unfold")
     axis = wrap_axis(dimension, len(x.shape))
 
     def element(index: list[Index]) -> Any:
         return x(*with_axis(index[:-1], axis, index[axis] * step + index[-1]))
 
-    return gather(out.shape, element, "unfold")
+    return compute(out.shape, element, "unfold")
 
 
 def _window(x: te.Tensor, axis: int, start: int, length: int, step: int = 1) -> te.Tensor:
     def element(index: list[Index]) -> Any:
         return x(*with_axis(index, axis, start + index[axis] * step))
 
-    return gather(with_axis(shape_of(x), axis, length), element, "slice")
+    return compute(with_axis(shape_of(x), axis, length), element, "slice")

@@ -7,7 +7,7 @@ import torch
 from tvm import te
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, gather, reshape_index, shape_of, wrap_axis
+from .indices import Index, compute, reshape_index, shape_of, wrap_axis
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -34,7 +34,7 @@ aten = torch.ops.aten
 def reshape(x: te.Tensor, *_: Any, out: TensorSpec) -> te.Tensor:
     """The elements of x in the same order; the sizes are those torch found."""
     source = shape_of(x)
-    return gather(out.shape, lambda index: x(*reshape_index(index, out.shape, source)), "reshape")
+    return compute(out.shape, lambda index: x(*reshape_index(index, out.shape, source)), "reshape")
 
 
 @lowers(aten.permute.default)
@@ -46,7 +46,7 @@ def permute(x: te.Tensor, axes: Sequence[int]) -> te.Tensor:
     def element(index: list[Index]) -> Any:
         return x(*(index[order.index(axis)] for axis in range(len(order))))
 
-    return gather([sizes[axis] for axis in order], element, "permute")
+    return compute([sizes[axis] for axis in order], element, "permute")
 
 
 @lowers(aten.transpose.int, aten.swapaxes.default, aten.swapdims.default)
@@ -98,4 +98,4 @@ def expand(x: te.Tensor, *_: Any, out: TensorSpec, implicit: bool = False) -> te
     def element(index: list[Index]) -> Any:
         return x(*(0 if size == 1 else i for i, size in zip(index[added:], sizes, strict=True)))
 
-    return gather(out.shape, element, "expand")
+    return compute(out.shape, element, "expand")
