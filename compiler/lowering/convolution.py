@@ -11,7 +11,7 @@ from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
 from .builder import Array, KernelBuilder
-from .gemm import RightOperand, accumulate, accumulator, finished
+from .gemm import RightOperand, accumulate, accumulator, finished, in_panels
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .registry import lowers
 from .windows import Images, Sizes, Window, per_axis, split_index
@@ -88,7 +88,7 @@ def _convolve(
     if depth == 1 and groups > 1:
         total = _depthwise(images, w, window, sizes, dtype)
     elif math.prod(taps) == 1 and math.prod(window.stride) == 1:
-        total = _pointwise(images, w, groups, dtype)
+        total = _pointwise(images, w, groups, dtype, kernel)
     else:
         total = _direct(images, w, window, groups, sizes, dtype, kernel)
     return biased(total, b, out, batched)
@@ -123,7 +123,9 @@ def _depthwise(
     return lambda n, o, position: total(n, o, *position)
 
 
-def _pointwise(images: Images, w: te.Tensor, groups: int, dtype: str) -> Total:
+def _pointwise(
+    images: Images, w: te.Tensor, groups: int, dtype: str, kernel: KernelBuilder
+) -> Total:
     """Taps of size 1: a product P[n,(group),o,p] = w[o,c] * x[n,c,p] over flattened positions."""
     outputs, depth, *ones = shape_of(w)
     rows, space = outputs // groups, images.space
@@ -140,6 +142,9 @@ def _pointwise(images: Images, w: te.Tensor, groups: int, dtype: str) -> Total:
 
     batches = (images.batch, groups)[: 1 + (groups > 1)]
     columns = RightOperand(math.prod(space), right)
+    width = kernel.panel(columns.columns)
+    if columns.columns % width:
+        columns = in_panels(columns, depth, batches, width)
     total = accumulate(left, columns, (rows, depth), dtype, batches)
 
     def read(n: Index, o: Index, position: Sequence[Index]) -> Any:

@@ -2,8 +2,9 @@
 
 The stage is tagged {"schedule": "gemm"}: axes (batch..., m, n), one reduction axis k. A right
 operand that is a weight is packed at compile time as panels [n / NR, k, NR] (NR = `kernel.panel`);
-P then has n rounded up to whole panels, so that no register tile is partial in n, and the stage
-that follows drops the padding.
+one that is not is packed by the kernel, unless its rows are whole panels already. P then has n
+rounded up to whole panels, so that no register tile is partial in n, and the stage that follows
+drops the padding.
 """
 
 import math
@@ -17,7 +18,7 @@ from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
 from .builder import Array, KernelBuilder
-from .indices import Index, flatten_index, shape_of, unflatten_index
+from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
 
 Finish = Callable[[Any, Sequence[Index]], Any]  # (accumulated value, index in the output) -> value
 
@@ -40,13 +41,35 @@ def accumulator(dtype: str) -> str:
 
 def right_operand(tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool) -> RightOperand:
     """Wrap `tensor` [..., k, n], or [..., n, k] if `k_last`; weights are packed in panels."""
-    columns = int(tensor.shape[-2 if k_last else -1])
-    if not kernel.is_constant(tensor):
-        return RightOperand(columns, partial(_read_plain, tensor, k_last))
+    *batches, depth, columns = shape_of(tensor)
+    if k_last:
+        depth, columns = columns, depth
     width = kernel.panel(columns)
+    if not kernel.is_constant(tensor):
+        plain = RightOperand(columns, partial(_read_plain, tensor, k_last))
+        contiguous = not k_last and columns % width == 0
+        return plain if contiguous else in_panels(plain, depth, batches, width)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
     packed = kernel.pack(tensor, partial(_pack_panels, width=width, k_last=k_last), name)
     return RightOperand(-(-columns // width) * width, partial(_read_panels, packed))
+
+
+def in_panels(
+    right: RightOperand, depth: int, batches: Sequence[int], width: int
+) -> RightOperand:
+    """The operand copied to panels of whole vectors while the kernel runs, the last one padded."""
+    blocks = -(-right.columns // width)
+
+    def element(*at: Index) -> Any:
+        *batch, block, k, column = at
+        n = block * width + column
+        value = right.read(batch, k, n)
+        inside = within(n, 0, right.columns, blocks * width)
+        return guarded(inside, value, tirx.const(0, value.ty.dtype))
+
+    shape = (*batches, blocks, depth, width)
+    panels = te.compute(shape, element, name="panels", attrs={"schedule": "pad"})
+    return RightOperand(blocks * width, partial(_read_panels, panels))
 
 
 def flat_product(
