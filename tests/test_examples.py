@@ -1,0 +1,92 @@
+"""Every example runs, as its user would run it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(folder: Path, script: str, *arguments: str) -> str:
+    """What an example prints when it runs in a folder of its own."""
+    command = [sys.executable, str(EXAMPLES / script), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_short() -> None:
+    scripts = list(EXAMPLES.rglob("*.py"))
+    assert len(scripts) >= 5
+    assert all(len(script.read_text().splitlines()) <= 60 for script in scripts)
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    printed = run(tmp_path, "quickstart.py")
+    difference = re.search(r"largest difference: (\S+)", printed)
+    assert difference is not None
+    assert float(difference[1]) < 1e-5
+    assert (tmp_path / "build" / "quickstart" / "libmodel.so").exists()
+
+
+def test_digits(tmp_path: Path) -> None:
+    printed = run(tmp_path, "digits.py")
+    accuracies = re.findall(r"accuracy (\S+?),? ", printed)
+    assert len(accuracies) == 2
+    assert accuracies[0] == accuracies[1]
+    assert float(accuracies[0]) > 0.95
+    assert ", 0 differ" in printed
+
+
+def test_custom_pass(tmp_path: Path) -> None:
+    printed = run(tmp_path, "custom_pass.py")
+    exact, approximate = (float(text) for text in re.findall(r"largest error (\S+)", printed))
+    assert exact < 1e-5 < approximate < 0.1
+    assert "aten.sigmoid" in printed
+    assert "aten.gelu" not in printed
+
+
+def test_custom_op(tmp_path: Path) -> None:
+    printed = run(tmp_path, "custom_op.py")
+    difference = re.search(r"largest difference: (\S+)", printed)
+    assert difference is not None
+    assert float(difference[1]) < 1e-5
+
+
+def embed_in_c(folder: Path, *variables: str) -> None:
+    """Copy the C example, `make run` it, compare what the two languages print."""
+    work = folder / "embed_in_c"
+    shutil.copytree(EXAMPLES / "embed_in_c", work, ignore=shutil.ignore_patterns("build"))
+    command = ["make", "--silent", "run", f"PYTHON={sys.executable}", *variables]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    values = dict(line.split(": ") for line in done.stdout.splitlines() if ": " in line)
+    assert values["C"] == values["PyTorch"]
+
+
+def test_embed_in_c(tmp_path: Path) -> None:
+    embed_in_c(tmp_path)
+
+
+@pytest.mark.qemu
+def test_embed_in_c_on_arm(tmp_path: Path) -> None:
+    for tool in ("aarch64-linux-gnu-gcc", "qemu-aarch64"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    embed_in_c(tmp_path, "TARGET=arm-a72", "CC=aarch64-linux-gnu-gcc", "RUN=qemu-aarch64")
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_minilm(tmp_path: Path) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    printed = run(tmp_path, "minilm.py", "--length", "16")
+    pairs = re.findall(r"compiled (\S+) +PyTorch (\S+)", printed)
+    assert len(pairs) == 3
+    assert all(compiled == reference for compiled, reference in pairs)
+    assert "instructions" in printed
