@@ -5,14 +5,12 @@ Inputs are loaded as vectors along w, weights are single values, packed so that 
 are neighbors. A depthwise convolution has no channels to share inputs between: its tile is one row.
 """
 
-import math
 from typing import Any
 
 from ..target import Target
-from .nests import PARALLEL_WORK
+from .nests import is_worth_threads
 from .stages import Stage, stage_of
 from .tiles import block_rows, vectors_per_row
-
 
 MOST_TAPS = 3  # taps of one row that are unrolled
 
@@ -37,10 +35,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.vectorize(vector)
     sch.unroll(o_inner)
     sch.unroll(vectors)
-    _accumulate(sch, stage, lanes)
-    work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
-    if parallel and work >= PARALLEL_WORK:
+    if parallel and is_worth_threads(stage):
         sch.parallel(sch.fuse(*batch, o_outer))
+    _accumulate(sch, stage, lanes)
     return {stage.name, stage_of(sch, tail).name}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tvm import tirx
 
 from ..target import Target
-from .nests import PARALLEL_WORK
+from .nests import is_worth_threads
 from .stages import Stage, stage_of, uses
 from .tiles import Tile, gemm_tile, is_arm, panel_columns
 
@@ -30,10 +30,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, rows_outer, preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     _vector_tile(sch, tail, rows=rows, vectors=vectors, vector=vector)
-    _accumulate(sch, stage, target, tile)
-    work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
-    if parallel and work >= PARALLEL_WORK:
+    if parallel and is_worth_threads(stage):
         sch.parallel(sch.fuse(*batch, cols_outer) if batch else cols_outer)
+    _accumulate(sch, stage, target, tile)
     return {stage.name, stage_of(sch, tail).name}
 
 

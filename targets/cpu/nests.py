@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from tvm import tirx
+
 from ..target import Target
 from .stages import Stage, uses
 
@@ -16,20 +18,24 @@ def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, paralle
         return
     lanes = target.lanes(_bits(stage))
     if stage.kind == "reduction":
-        _reduction(sch, stage, lanes, first)
+        _reduction(sch, stage, lanes, first, parallel)
     else:
         _elementwise(sch, stage, lanes, first)
-    if parallel and first == 0:
-        parallelize(sch, stage)
+        if parallel:
+            _parallelize(sch, stage)
 
 
-def parallelize(sch: Any, stage: Stage) -> None:
+def _parallelize(sch: Any, stage: Stage) -> None:
     """Run the outermost loop of a nest on the thread pool, if it is worth it."""
-    work = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
     outer = sch.get_loops(stage.block)[0]
     loop = sch.get(outer)
-    if work >= PARALLEL_WORK and int(loop.kind) == 0 and int(loop.extent) > 1:
+    if is_worth_threads(stage) and loop.kind == tirx.ForKind.SERIAL and int(loop.extent) > 1:
         sch.parallel(outer)
+
+
+def is_worth_threads(stage: Stage) -> bool:
+    """Whether the stage takes longer than waking a thread."""
+    return math.prod(int(v.dom.extent) for v in stage.node.iter_vars) >= PARALLEL_WORK
 
 
 def vectorize(sch: Any, loop: Any, lanes: int, unroll: int = 1) -> list[Any]:
@@ -61,12 +67,15 @@ def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
         sch.fuse(*loops[:-1])
 
 
-def _reduction(sch: Any, stage: Stage, lanes: int, first: int) -> None:
+def _reduction(sch: Any, stage: Stage, lanes: int, first: int, parallel: bool) -> None:
     """Reduction loops outside, one vector of results inside."""
     loops = sch.get_loops(stage.block)
-    spatial, reduce = loops[first : len(stage.axes)], loops[len(stage.axes) :]
+    count = len(stage.reduce_axes)
+    spatial, reduce = loops[first:-count], loops[-count:]
     if not spatial or not reduce:
         return
+    if parallel:  # decomposed loops cannot be marked any more
+        _parallelize(sch, stage)
     if not _vectorizes(stage):
         sch.decompose_reduction(stage.block, reduce[0])
         return

@@ -17,7 +17,7 @@ from ..target import Target
 from . import conv, gemm
 from .inline import inline_stages
 from .inplace import inplace_pairs
-from .nests import schedule_nest
+from .nests import is_worth_threads, schedule_nest
 from .stages import Stage, stages
 
 _TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "depthwise": conv.schedule}
@@ -64,7 +64,10 @@ def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) 
     depth = rows[0].rows
     if last.kind != "injective" or not 0 < depth < len(last.axes):
         return set()
-    row = sch.get_loops(last.block)[depth - 1]
+    loops = sch.get_loops(last.block)[:depth]
+    row = sch.fuse(*loops) if depth > 1 else loops[0]
+    if parallel and is_worth_threads(last):
+        sch.parallel(row)
     inside = []
     for stage in reversed(rows):
         if stage.name == last.name:
@@ -75,7 +78,5 @@ def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) 
             continue  # read elsewhere too: it keeps a nest of its own
         inside.append(stage)
     for stage in [*inside, last]:
-        schedule_nest(sch, stage, target, first=depth, parallel=False)
-    if parallel:
-        sch.parallel(sch.fuse(*sch.get_loops(last.block)[:depth]))
+        schedule_nest(sch, stage, target, first=1, parallel=False)
     return {last.name, *(stage.name for stage in inside)}

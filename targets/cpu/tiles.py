@@ -54,7 +54,8 @@ def block_rows(target: Target, rows: int) -> int:
 
 def vectors_per_row(target: Target, rows: int) -> int:
     """Vectors of neighboring columns beside each other in a convolution tile of `rows` channels."""
-    return max(1, min(4, (target.simd_registers - 4) // (rows + 1)))
+    others = 8 if is_arm(target) else 4  # weights in registers, and room to load ahead
+    return max(1, min(4, (target.simd_registers - others) // (rows + 1)))
 
 
 def is_arm(target: Target) -> bool:
