@@ -19,6 +19,7 @@ from tvm import s_tir, tirx
 from tvm.ir import PointerType, PrimType, Var
 
 from ..target import Target
+from .lets import lets_to_registers
 from .schedule import Scheduled
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
@@ -60,7 +61,7 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
-        mod = _to_code()(mod)
+        mod = _apply(_to_code()(mod), lets_to_registers)
     lowered = mod[symbol]
     first = len(func.params) if parallel else params
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
@@ -120,6 +121,7 @@ def _to_code() -> Any:
     blocks, flat = s_tir.transform, tirx.transform
     return tvm.ir.transform.Sequential(
         [
+            flat.ConvertSSA(),  # inlining copies let expressions with their variables
             flat.NarrowDataType(32),
             blocks.LoopPartition(),
             flat.VectorizeLoop(True),
