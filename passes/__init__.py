@@ -1,0 +1,10 @@
+"""The passes, one optimization per file; importing this package registers all of them."""
+
+from ..compiler.pass_base import Pass as Pass
+from ..compiler.pass_report import PassReport as PassReport
+from .canonicalize import Canonicalize as Canonicalize
+from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
+from .fold_constants import FoldConstants as FoldConstants
+from .fuse_linear import FuseLinear as FuseLinear
+from .fuse_regions import FuseRegions as FuseRegions
+from .remove_no_ops import RemoveNoOps as RemoveNoOps
