@@ -60,6 +60,8 @@ class Lowered:
     kernels: dict[str, Any]  # symbol -> what the target's code generator compiles
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    input_names: tuple[str, ...] = ()  # what the user calls the inputs; default: the value names
+    output_names: tuple[str, ...] = ()
 
     def storage_of(self, name: str) -> str:
         """The value that owns the bytes of `name`, with aliases followed to their end."""
