@@ -1,7 +1,10 @@
 """Runs one lowering rule as a kernel of its own and compares it with PyTorch."""
 
+import ctypes
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,19 +18,12 @@ import penjing.compiler.lowering.rules  # noqa: F401  (fills RULES)
 from penjing.compiler.lowering.builder import KernelBuilder
 from penjing.compiler.lowering.registry import RULES
 from penjing.compiler.tensor_spec import TensorSpec
-from penjing.targets.target import KiB, Target
+from penjing.compiler.toolchain import find_toolchain
+from penjing.targets.cpu.codegen import compile_kernels, lower_kernel
+from penjing.targets.cpu.schedule import schedule_kernel
+from penjing.targets.registry import get
 
-TARGET = Target(
-    name="test",
-    triple="x86_64-linux-gnu",
-    llvm_cpu="x86-64-v3",
-    simd_bits=256,
-    simd_registers=16,
-    l1d_bytes=32 * KiB,
-    l2_bytes=512 * KiB,
-    zig_target="x86_64-linux-gnu",
-    source="made up: what most hosts have at least",
-)
+TARGET = get("host")
 
 # dtype of the result -> rtol, atol; integers and bools must be equal
 TOLERANCES = {
@@ -76,10 +72,24 @@ def run(op: OpOverload, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
     """The results of the compiled rule of `op`."""
     function, inputs, specs = build(op, *args, **kwargs)
     outputs = [torch.empty(spec.shape, dtype=spec.torch_dtype) for spec in specs]
-    tvm.compile(function, target="llvm")["main"](
-        *(tvm.runtime.from_dlpack(tensor) for tensor in (*inputs, *outputs))
-    )
+    scheduled = schedule_kernel(function, TARGET, inputs=len(inputs), parallel=False)
+    raw = lower_kernel(scheduled, "kernel", TARGET)
+    workspaces = [_buffer(elements, dtype) for elements, dtype in raw.workspaces]
+    pointers = [t.data_ptr() for t in (*inputs, *outputs, *workspaces)]
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "kernel.so"
+        link(compile_kernels([raw], TARGET), library)
+        ctypes.CDLL(str(library))["kernel"](*map(ctypes.c_void_p, pointers))
     return outputs
+
+
+def link(elf: bytes, library: Path) -> None:
+    """Link an object to a shared library; calls into libm are undefined symbols and fail."""
+    source = library.with_suffix(".o")
+    source.write_bytes(elf)
+    toolchain = find_toolchain(TARGET)
+    arguments = ["-shared", "-nostdlib", "-Wl,-z,defs", "-o", str(library), str(source), "-lc"]
+    toolchain.run([*arguments, toolchain.helpers], library.parent)
 
 
 def build(
@@ -112,7 +122,7 @@ def build(
     for packed in builder.packed:
         inputs.append(_tensor(packed.data, str(packed.tensor.dtype)))
     parameters = [*holders.values(), *(packed.tensor for packed in builder.packed)]
-    outputs = [_copy(tensor) for tensor in results]  # a result may be an input, or come twice
+    outputs = [_own_buffer(tensor, results[:i]) for i, tensor in enumerate(results)]
     return te.create_prim_func([*parameters, *outputs]), inputs, specs
 
 
@@ -134,8 +144,16 @@ def _placeholder(name: str, value: torch.Tensor) -> te.Tensor:
     return te.placeholder(spec.shape, spec.dtype, name=name)
 
 
-def _copy(tensor: te.Tensor) -> te.Tensor:
+def _own_buffer(tensor: te.Tensor, others: list[te.Tensor]) -> te.Tensor:
+    """The tensor, or a copy of it if it is an input or comes a second time."""
+    if not isinstance(tensor.op, te.PlaceholderOp) and not any(map(tensor.same_as, others)):
+        return tensor
     return te.compute(tensor.shape, lambda *indices: tensor(*indices), name="result")
+
+
+def _buffer(elements: int, dtype: str) -> torch.Tensor:
+    spec = TensorSpec((elements,), dtype)
+    return torch.empty(spec.shape, dtype=spec.torch_dtype)
 
 
 def _array(value: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
