@@ -5,19 +5,36 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
+from ..errors import CompileError
 from ..inference import fake_of
 from ..program import Origin, Program
 from ..structure import Structure
 from ..tensor_spec import TensorSpec
-from ..weights import has_name, set_weight
+from . import normal_forms as normal_forms
 from .emitter import Emitter
-from .normalize_math import RULES
+from .normalize import normal_form
 from .provenance import origin_of_traced
+from .refusals import refuse_call, refuse_kept_state
+from .weight_table import WeightTable
+
+_ATEN = torch.ops.aten
+# Checks that tracing has already passed; they have no result.
+_CHECKS = frozenset(
+    {
+        _ATEN._assert_async.default,
+        _ATEN._assert_async.msg,
+        _ATEN._assert_scalar.default,
+        _ATEN._assert_tensor_metadata.default,
+        _ATEN.sym_constrain_range.default,
+        _ATEN.sym_constrain_range_for_size.default,
+    }
+)
 
 
 def build_program(exported: ExportedProgram) -> Program:
@@ -32,119 +49,90 @@ class _Builder:
         self.exported = exported
         self.graph = Graph()
         self.emit = Emitter(self.graph)
-        self.module = GraphModule(nn.Module(), Graph())
+        self.weights = WeightTable(exported, self.graph)
         self.values: dict[Node, Any] = {}
-        self.names: dict[tuple[object, ...], Node] = {}  # identity of a tensor -> its get_attr
         self.input_names: list[str] = []
 
     def build(self) -> Program:
         placeholders = self.exported.graph.find_nodes(op="placeholder")
-        specs = list(zip(placeholders, self.exported.graph_signature.input_specs, strict=True))
-        for node, spec in specs:
+        signature = self.exported.graph_signature
+        for node, spec in zip(placeholders, signature.input_specs, strict=True):
             if spec.kind is InputKind.USER_INPUT:
-                self._input(node, spec.arg)
-        for node, spec in specs:
+                self.values[node] = self._input(node, spec.arg)
+        for node, spec in zip(placeholders, signature.input_specs, strict=True):
             if spec.kind is not InputKind.USER_INPUT and node.users:
-                self.values[node] = self._weight(spec.target or spec.arg.name, self._tensor(spec))
+                self.values[node] = self.weights.node(spec)
         for node in self.exported.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node.target not in _CHECKS:
                 self.values[node] = self._call(node)
         output_names, out_spec = self._outputs()
-        self.module.graph = self.graph
-        return Program(
-            self.module, tuple(self.input_names), output_names, self._in_spec(), out_spec
-        )
+        module = GraphModule(nn.Module(), Graph())
+        self.weights.store(module)
+        module.graph = self.graph
+        names = tuple(self.input_names)
+        program = Program(module, names, output_names, self._in_spec(), out_spec)
+        program.tidy()
+        mutated = signature.buffers_to_mutate.values()
+        refuse_kept_state(program, {self.weights.names[name] for name in mutated})
+        return program
 
-    def _input(self, node: Node, argument: Any) -> None:
+    def _input(self, node: Node, argument: Any) -> Any:
         if isinstance(argument, ConstantArgument):
-            self.values[node] = argument.value
-            return
+            return argument.value
         new = self.graph.placeholder(node.name)
         new.meta = {"val": fake_of(TensorSpec.of(node.meta["val"])), "origin": Origin()}
-        self.values[node] = new
         self.input_names.append(node.name)
-
-    def _tensor(self, spec: Any) -> torch.Tensor:
-        if spec.target in self.exported.state_dict:
-            tensor = self.exported.state_dict[spec.target]
-        else:
-            tensor = self.exported.constants[spec.target]
-        assert isinstance(tensor, torch.Tensor)
-        return tensor
-
-    def _weight(self, name: str, tensor: torch.Tensor) -> Node:
-        identity = (
-            tensor.untyped_storage()._cdata,
-            tensor.storage_offset(),
-            tensor.dtype,
-            tuple(tensor.shape),
-            tensor.stride(),
-        )
-        if identity in self.names:
-            return self.names[identity]
-        if (
-            has_name(self.module, name.split(".")[0])
-            and name.split(".")[0] not in self.module._modules
-        ):
-            name = "_" + name
-        copied = tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
-        if isinstance(tensor, nn.Parameter):
-            copied = nn.Parameter(copied, requires_grad=tensor.requires_grad)
-        set_weight(self.module, name, copied)
-        node = self.graph.create_node("get_attr", name)
-        node.meta = {
-            "val": fake_of(TensorSpec.of(copied)),
-            "origin": Origin(name.rpartition(".")[0]),
-        }
-        self.names[identity] = node
-        return node
+        return new
 
     def _call(self, node: Node) -> Any:
+        args: Any
         args, kwargs = map_arg((node.args, node.kwargs), self.values.__getitem__)
         if node.target is operator.getitem:
-            source, index = args
-            if not isinstance(source, Node):
-                return source[index]
-            new = self.graph.call_function(operator.getitem, (source, index))
-            new.meta = {"val": source.meta["val"][index], "origin": source.meta["origin"]}
-            return new
-        if "assert" in str(node.target):
-            return None
-        self.emit.origin = origin_of_traced(node)
-        value = node.meta.get("val")
-        self.emit.out = TensorSpec.of(value) if isinstance(value, torch.Tensor) else None
-        if node.target in RULES:
-            return RULES[node.target](self.emit, *args, **kwargs)
-        return self.emit(node.target, *args, **kwargs)
+            return self._item(*args)
+        origin = origin_of_traced(node)
+        refuse_call(node, origin)
+        assert isinstance(node.target, OpOverload), node.target
+        self.emit.origin, self.emit.traced = origin, node
+        try:
+            rule = normal_form(node.target)
+            return (
+                rule(self.emit, *args, **kwargs)
+                if rule
+                else self.emit(node.target, *args, **kwargs)
+            )
+        except CompileError as error:
+            got = f"{node.target}: {error.got}"
+            raise CompileError(error.what, at=str(origin), got=got, fix=error.fix) from error
+
+    def _item(self, source: Any, index: int) -> Any:
+        if not isinstance(source, Node):
+            return source[index]
+        new = self.graph.call_function(operator.getitem, (source, index))
+        new.meta = {"val": source.meta["val"][index], "origin": source.meta["origin"]}
+        return new
 
     def _outputs(self) -> tuple[tuple[str, ...], Structure]:
-        arguments = self.exported.graph.output_node().args[0]
-        results, constants = [], {}
-        index = 0
-        for spec, argument in zip(
-            self.exported.graph_signature.output_specs, arguments, strict=True
-        ):
-            if spec.kind is OutputKind.USER_OUTPUT:
-                value = self.values[argument] if isinstance(argument, Node) else argument
-                if isinstance(value, Node):
-                    results.append(value)
-                else:
-                    constants[index] = value
-                index += 1
-            elif spec.kind is OutputKind.BUFFER_MUTATION:
-                pass
-        self.graph.output(tuple(results))
+        results = self.exported.graph.output_node().args[0]
+        specs = self.exported.graph_signature.output_specs
+        assert isinstance(results, (tuple, list))
+        values = [
+            self.values[result] if isinstance(result, Node) else result
+            for spec, result in zip(specs, results, strict=True)
+            if spec.kind is OutputKind.USER_OUTPUT
+        ]
+        self.graph.output(tuple(value for value in values if isinstance(value, Node)))
+        constants = {i: value for i, value in enumerate(values) if not isinstance(value, Node)}
+        assert self.exported.call_spec.out_spec is not None
         structure = Structure(self.exported.call_spec.out_spec, constants)
-        names = structure.names()
-        if structure.spec.is_leaf():
-            names = ("output",)
-        return tuple(n if not n[0].isdigit() else f"output_{n}" for n in names), structure
+        return structure.names("output"), structure
 
     def _in_spec(self) -> Structure:
-        specs = [
-            s for s in self.exported.graph_signature.input_specs if s.kind is InputKind.USER_INPUT
-        ]
-        constants = {
-            i: s.arg.value for i, s in enumerate(specs) if isinstance(s.arg, ConstantArgument)
+        specs = self.exported.graph_signature.input_specs
+        arguments = [spec.arg for spec in specs if spec.kind is InputKind.USER_INPUT]
+        constants: dict[int, object] = {
+            index: argument.value
+            for index, argument in enumerate(arguments)
+            if isinstance(argument, ConstantArgument)
         }
+        assert self.exported.call_spec.in_spec is not None
         return Structure(self.exported.call_spec.in_spec, constants)

@@ -1,6 +1,5 @@
 """The level at which operators are kept whole when a model is traced."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -73,7 +72,7 @@ KEPT: tuple[OpOverload, ...] = (
 )
 
 
-def decomposition_table() -> dict[OpOverload, Callable[..., Any]]:
+def decomposition_table() -> Any:
     """PyTorch's core decompositions without the operators that stay whole."""
     table = torch.export.default_decompositions()
     for op in KEPT:

@@ -12,7 +12,9 @@ from ..program import Origin
 from ..tensor_spec import TensorSpec
 
 # Arguments that say where and how a tensor is stored, never what its values are.
-_STORAGE = frozenset({"device", "layout", "pin_memory", "memory_format", "non_blocking"})
+_STORAGE = frozenset(
+    {"device", "layout", "pin_memory", "memory_format", "non_blocking", "cudnn_enable"}
+)
 
 
 class Emitter:
@@ -25,7 +27,7 @@ class Emitter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.origin = Origin()
-        self.out: TensorSpec | None = None  # the traced result, for rules that need its shape
+        self.traced: Node | None = None  # the node of the traced graph that is being copied
 
     def __call__(self, target: OpOverload, *args: Any, **kwargs: Any) -> Node:
         """A node for `target(*args, **kwargs)`."""
@@ -34,6 +36,12 @@ class Emitter:
         node = self.graph.call_function(target, args, kwargs)
         node.meta = {"val": fake_of(specs), "origin": self.origin}
         return node
+
+    @property
+    def out(self) -> TensorSpec:
+        """The spec of the traced node's one result."""
+        assert self.traced is not None
+        return TensorSpec.of(self.traced.meta["val"])
 
 
 def normal_arguments(

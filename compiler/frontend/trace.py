@@ -12,6 +12,7 @@ from .decompositions import decomposition_table
 from .example_inputs import example_call
 from .export import export
 from .fold import fold_constants
+from .refusals import refuse_random
 
 
 def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object = None) -> Program:
@@ -44,5 +45,6 @@ def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object =
         program = build_program(model.run_decompositions(decomposition_table()))
     fold_constants(program)
     program.tidy()
+    refuse_random(program)
     verify(program)
     return program

@@ -1,0 +1,84 @@
+"""The weights of an exported program as nodes of a new graph: copied once, tied ones shared."""
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, InputSpec
+from torch.fx import Graph, GraphModule, Node
+
+from ..errors import CompileError
+from ..inference import fake_of
+from ..program import Origin
+from ..tensor_spec import TensorSpec
+from ..weights import set_weight
+
+_RESERVED = frozenset(dir(GraphModule(nn.Module(), Graph())))  # attributes that are no submodules
+
+
+class WeightTable:
+    """Makes one `get_attr` node for each distinct tensor of an exported program.
+
+    `names` maps each name in the user's model to the name in the program: for tied weights the
+    first of them, and with an underscore in front where a graph module uses the name itself.
+    """
+
+    def __init__(self, exported: ExportedProgram, graph: Graph) -> None:
+        self.exported = exported
+        self.graph = graph
+        self.names: dict[str, str] = {}
+        self._nodes: dict[object, Node] = {}  # by what identifies a tensor
+        self._copies: dict[str, torch.Tensor] = {}
+
+    def node(self, spec: InputSpec) -> Node:
+        """The `get_attr` node of a lifted parameter, buffer or constant."""
+        if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+            raise CompileError(
+                "the model holds an object that is no tensor",
+                at=str(spec.target),
+                got=spec.kind.name.lower(),
+                fix="keep TorchScript and other custom objects out of the model",
+            )
+        assert spec.target is not None
+        tensor = self._tensor(spec.target)
+        key = _identity(tensor)
+        if key not in self._nodes:
+            self._nodes[key] = self._new_node(spec.target, tensor)
+        node = self._nodes[key]
+        self.names[spec.target] = str(node.target)
+        return node
+
+    def store(self, module: nn.Module) -> None:
+        """Register the copies on the module that owns the graph."""
+        for name, tensor in self._copies.items():
+            set_weight(module, name, tensor)
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        tensor = self.exported.state_dict.get(name, self.exported.constants.get(name))
+        assert isinstance(tensor, torch.Tensor), name
+        if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+            raise CompileError(
+                "weights must be dense tensors with values",
+                at=name,
+                got=f"{tensor.layout} tensor of {tensor.dtype} on {tensor.device}",
+                fix="load the weights and make them dense before compiling",
+            )
+        return tensor
+
+    def _new_node(self, name: str, tensor: torch.Tensor) -> Node:
+        if name.split(".")[0] in _RESERVED:
+            name = f"_{name}"
+        copied = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+        if isinstance(tensor, nn.Parameter):
+            copied = nn.Parameter(copied, requires_grad=tensor.requires_grad)
+        self._copies[name] = copied
+        node = self.graph.create_node("get_attr", name)
+        origin = Origin(name.rpartition(".")[0])
+        node.meta = {"val": fake_of(TensorSpec.of(copied)), "origin": origin}
+        return node
+
+
+def _identity(tensor: torch.Tensor) -> object:
+    place = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.device
+    if not tensor.numel():
+        place = id(tensor), 0, tensor.device  # nothing to share
+    return place, tensor.dtype, tuple(tensor.shape), tensor.stride()
