@@ -1,8 +1,7 @@
 """The program: a flat, static, always runnable `torch.fx` graph with its weights."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from .errors import CompileError
 from .inference import Specs, fake_of, specs_of
+from .pass_report import PassReport
 from .structure import Structure
 from .tensor_spec import TensorSpec
 from .weights import delete_weight, get_weight, has_name, named_weights, set_weight
@@ -65,6 +65,7 @@ class Program:
         output_names: A name for each output.
         in_spec: Structure of `(args, kwargs)` as the user calls the model.
         out_spec: Structure of what the user's model returns.
+        reports: What each pass did that made the program what it is.
     """
 
     module: GraphModule
@@ -72,6 +73,7 @@ class Program:
     output_names: tuple[str, ...]
     in_spec: Structure
     out_spec: Structure
+    reports: tuple[PassReport, ...] = ()
 
     @property
     def graph(self) -> Graph:
@@ -88,7 +90,7 @@ class Program:
         """The nodes that the program returns, in the order of `output_names`."""
         nodes = self.graph.output_node().args[0]
         assert isinstance(nodes, (tuple, list)), nodes
-        return tuple(nodes)  # type: ignore[arg-type]  # verified to be nodes
+        return tuple(nodes)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -182,7 +184,7 @@ class Program:
         for name, tensor in self.weights.items():
             set_weight(module, name, copy.deepcopy(tensor))
         module.graph = graph
-        return Program(module, self.input_names, self.output_names, self.in_spec, self.out_spec)
+        return replace(self, module=module)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Program":
         return self.copy()
@@ -214,5 +216,6 @@ class Program:
         return f"{stem}{number}"
 
     def _first_call(self) -> Node:
-        is_call: Callable[[Node], bool] = lambda n: n.op not in ("placeholder", "get_attr")  # noqa: E731
-        return next(filter(is_call, self.graph.nodes))
+        leading = ("placeholder", "get_attr")
+        first: Node = next(node for node in self.graph.nodes if node.op not in leading)
+        return first

@@ -7,9 +7,9 @@ from torch.fx import Node
 
 from ..program import origin_of
 from ..rewrite import replace_by
-from . import normalize_creation, normalize_math, normalize_views  # noqa: F401  # register rules
+from . import normal_forms as normal_forms
 from .emitter import Emitter, normal_arguments
-from .normalize import RULES
+from .normalize import normal_form
 
 
 def normalize_node(node: Node) -> bool:
@@ -17,7 +17,7 @@ def normalize_node(node: Node) -> bool:
     if not isinstance(node.target, OpOverload):
         return False
     args, kwargs = normal_arguments(node.target, node.args, node.kwargs)
-    rule = RULES.get(node.target)
+    rule = normal_form(node.target)
     if rule is None:
         is_normal = (args, kwargs) == (node.args, node.kwargs)
         node.args, node.kwargs = args, kwargs
