@@ -100,29 +100,28 @@ def _loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
     extents = stage_of(sch, tail).extents
     count = max(1, _column_axes(extents, stage))
     if count > 1:
-        _flatten_columns(sch, tail, extents[-count:])
+        _flatten(sch, tail, extents, len(extents) - count, count)
+    if len(stage.axes) == 2 and len(extents) - count > 1:
+        _flatten(sch, tail, stage_of(sch, tail).extents, 0, len(extents) - count)
     *outer, n = sch.get_loops(tail)
     if not outer:
         m, n = sch.split(n, [1, None])
         return [], m, n
-    if len(stage.axes) == 2:
-        return [], sch.fuse(*outer) if len(outer) > 1 else outer[0], n
     *batch, m = outer
     return batch, m, n
 
 
-def _flatten_columns(sch: Any, tail: Any, sizes: list[int]) -> None:
-    """Make the axes of the columns one axis: fused loops would read regions that are no tiles."""
-    count = len(sizes)
+def _flatten(sch: Any, tail: Any, extents: list[int], first: int, count: int) -> None:
+    """Make some axes one: loops that are only fused would read regions that are no tiles."""
 
     def flat(*at: Any) -> list[Any]:
-        column = at[-count]
-        for index, size in zip(at[1 - count :], sizes[1:], strict=True):
-            column = column * size + index
-        return [*at[:-count], column]
+        position: Any = 0
+        for index, size in zip(at[first:], extents[first : first + count], strict=False):
+            position = position * size + index
+        return [*at[:first], position, *at[first + count :]]
 
-    axes = len(sch.get_loops(tail))
-    sch.transform_block_layout(tail, tirx.IndexMap.from_func(flat, axes, index_dtype="int32"))
+    index_map = tirx.IndexMap.from_func(flat, len(extents), index_dtype="int32")
+    sch.transform_block_layout(tail, index_map)
 
 
 def _split(sch: Any, loop: Any, factor: int) -> tuple[Any, Any]:
