@@ -22,6 +22,11 @@ _MACHINES = {"x86_64": 62, "aarch64": 183, "arm": 40}  # ELF e_machine by archit
 _PROBE = "int penjing_probe(void);\nint penjing_probe(void)\n{\n    return 0;\n}\n"
 _LAST_LINES = 15  # of a failing compiler's output
 
+# Else atomics call a helper of libgcc that asks libc which instructions the CPU has.
+_COMPILE_OPTIONS = {"aarch64": ("-mno-outline-atomics",)}
+# Pages are 4 KB or 16 KB (Raspberry Pi 5, Android 15); GNU ld would pad files for 64 KB.
+_LINK_OPTIONS = {"aarch64": ("-Wl,-z,max-page-size=16384",)}
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -32,25 +37,30 @@ class Toolchain:
         static_command: The same for programs that need no shared library to run.
         version: The first line of what it says about itself.
         helpers: Linker argument for the compiler's own helper routines (64-bit division, ...).
+        compile_options: What objects for this architecture need.
+        link_options: What shared libraries for this architecture need.
     """
 
     command: tuple[str, ...]
     static_command: tuple[str, ...]
     version: str
     helpers: str
+    compile_options: tuple[str, ...] = ()
+    link_options: tuple[str, ...] = ()
 
-    def run(self, arguments: Sequence[str], folder: Path) -> None:
-        """Run the compiler in `folder`.
+    def run(self, arguments: Sequence[str], folder: Path, *, static: bool = False) -> None:
+        """Run the compiler in `folder`; `static` makes programs that need no shared library.
 
         Raises:
             CompileError: It failed; with the end of what it printed.
         """
-        done = _run([*self.command, *arguments], folder)
+        command = self.static_command if static else self.command
+        done = _run([*command, *arguments], folder)
         if done.returncode:
             lines = done.stderr.strip().splitlines()[-_LAST_LINES:]
             raise CompileError(
                 "the C compiler failed on generated code",
-                at=" ".join(self.command),
+                at=" ".join(command),
                 got="\n       ".join(lines),
                 fix="a bug in penjing, unless PENJING_CC names a compiler for another target",
             )
@@ -83,7 +93,7 @@ def _find(
     for command in candidates:
         problem = _try(command, _MACHINES[architecture])
         if not problem:
-            return _describe(command)
+            return _describe(command, architecture)
         problems.append(f"{' '.join(command)}: {problem}")
     raise CompileError(
         f"no C compiler for {triple}",
@@ -142,14 +152,22 @@ def _try(command: list[str], machine: int) -> str:
     return "" if found == machine else "it generates code for another architecture"
 
 
-def _describe(command: list[str]) -> Toolchain:
+def _describe(command: list[str], architecture: str) -> Toolchain:
     done = _run([*command, "--version"], Path.cwd())
     version = (done.stdout.splitlines() or ["unknown"])[0]
-    if not any("zig" in Path(word).name for word in command[:3]):
-        return Toolchain(tuple(command), (*command, "-static"), version, "-lgcc")
-    # zig brings glibc only to link against; for static programs it has musl.
-    musl = [re.sub(r"-gnu(eabihf)?(\.[0-9.]+)?$", r"-musl\1", word) for word in command]
-    return Toolchain(tuple(command), (*musl, "-static"), f"zig cc, {version}", "-lcompiler_rt")
+    static, helpers = command, "-lgcc"
+    if any("zig" in Path(word).name for word in command[:3]):
+        # zig brings glibc only to link against; for static programs it has musl.
+        static = [re.sub(r"-gnu(eabihf)?(\.[0-9.]+)?$", r"-musl\1", word) for word in command]
+        version, helpers = f"zig cc, {version}", "-lcompiler_rt"
+    return Toolchain(
+        command=tuple(command),
+        static_command=(*static, "-static"),
+        version=version,
+        helpers=helpers,
+        compile_options=_COMPILE_OPTIONS.get(architecture, ()),
+        link_options=_LINK_OPTIONS.get(architecture, ()),
+    )
 
 
 def _advice(gnu_prefix: str) -> str:

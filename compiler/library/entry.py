@@ -1,5 +1,6 @@
 """NAME.c: checks the arguments, then calls the kernels one after the other."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,16 +31,16 @@ void penjing_step(int call);
 
 _CHECK_WEIGHTS = """\
 /* The first bytes of {name}.weights: format, size, hash of the weights. */
-static const unsigned char weights_header[] = {{
+static const uint64_t weights_header[] = {{
 {rows}
 }};
 
-static int check_weights(const unsigned char *file)
+static int check_weights(const void *file)
 {{
     if ((uintptr_t)file % {align} != 0)
         return PENJING_MISALIGNED_INPUT;
-    for (size_t i = 0; i < sizeof weights_header; i++)
-        if (file[i] != weights_header[i])
+    for (size_t i = 0; i < sizeof weights_header / sizeof weights_header[0]; i++)
+        if (((const uint64_t *)file)[i] != weights_header[i])
             return PENJING_WRONG_WEIGHTS;
     return PENJING_OK;
 }}
@@ -150,9 +151,8 @@ def _tensor_table(kind: str, tensors: Sequence[tuple[str, TensorSpec]]) -> list[
 
 
 def _weights_check(lowered: Lowered, constants: Constants) -> str:
-    header = constants.file_header()
-    starts = range(0, len(header), 16)
-    rows = ["    " + ", ".join(map(str, header[start : start + 16])) for start in starts]
+    words = struct.iter_unpack("<Q", constants.file_header())
+    rows = [f"    UINT64_C(0x{word:016x})" for (word,) in words]
     return _CHECK_WEIGHTS.format(name=lowered.name, align=ARENA_ALIGN, rows=",\n".join(rows))
 
 

@@ -119,7 +119,7 @@ def emit_header(lowered: Lowered, *, arena_bytes: int, weights_file: int, versio
         "#include <stddef.h>",
         "#include <stdint.h>",
         "",
-        _shared(),
+        shared_declarations(),
         f"#define {prefix}_ARENA_BYTES {arena_bytes}u",
         f"#define {prefix}_ARENA_ALIGN {ARENA_ALIGN}u",
         f"#define {prefix}_INPUT_COUNT {len(inputs)}",
@@ -153,7 +153,8 @@ def output_specs(lowered: Lowered) -> list[tuple[str, TensorSpec]]:
     return [(n, lowered.values[v].spec) for n, v in zip(names, lowered.outputs, strict=True)]
 
 
-def _shared() -> str:
+def shared_declarations() -> str:
+    """The part of NAME.h that is the same for every model: status codes, dtypes, descriptions."""
     last = STATUSES[-1]
     statuses = [
         f"    {status[0]} = {status[1]}{'' if status is last else ','} /* {status[2]} */"

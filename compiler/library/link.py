@@ -33,7 +33,7 @@ _LINK = (
     "-Wl,-z,now",
 )
 # Workers may still be on their way out of the library when it is unloaded: it stays.
-_LINK_THREADS = ("-Wl,-z,nodelete", "-Wl,-z,defs", "-lpthread", "-lc")
+_LINK_THREADS = ("-Wl,-z,nodelete", "-lpthread", "-lc")
 
 _LIBC = frozenset({"memcpy", "memset", "memmove"})
 _WEIGHTS = """\
@@ -82,7 +82,8 @@ def compile_objects(toolchain: Toolchain, sources: Sources, folder: Path) -> lis
 
 def compile_source(toolchain: Toolchain, source: Path, output: str, *flags: str) -> Path:
     """Compile one file; the object lies beside it."""
-    arguments = [*_COMPILE, *flags, "-c", source.name, "-o", output]
+    options = [*_COMPILE, *toolchain.compile_options, *flags]
+    arguments = [*options, "-c", source.name, "-o", output]
     toolchain.run(arguments, source.parent)
     return source.parent / output
 
@@ -92,7 +93,13 @@ def link_library(toolchain: Toolchain, name: str, objects: Sequence[Path], *, th
     folder = objects[0].parent
     library = folder / f"lib{name}.so"
     arguments = [path.name for path in objects]
-    arguments += [*_LINK, f"-Wl,-soname,{library.name}", "-o", library.name]
+    arguments += [
+        *_LINK,
+        *toolchain.link_options,
+        f"-Wl,-soname,{library.name}",
+        "-o",
+        library.name,
+    ]
     if threads > 1:
         arguments += _LINK_THREADS
     toolchain.run([*arguments, *_helpers(toolchain, objects)], folder)
@@ -115,7 +122,7 @@ def check_library(library: Path, name: str, *, threads: int) -> None:
     assert not foreign, f"needs {sorted(foreign)}"
     assert not elf.has_executable_stack(), "wants an executable stack"
     assert not elf.has_text_relocations(), "changes its code when it is loaded"
-    state = elf.section_bytes(".data") + elf.section_bytes(".bss")
+    state = sum(section.size for section in elf.sections if section.name in (".data", ".bss"))
     assert threads > 1 or state == 0, f"has {state} bytes of mutable state"
 
 

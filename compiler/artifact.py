@@ -1,0 +1,158 @@
+"""A compiled model: run it, measure it, save it, load it."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..targets.host import runs_here
+from .errors import CompileError
+from .input_arrays import as_arrays, as_result
+from .manifest import FORMAT, Manifest, file_sha256
+from .profile import Profile, ProfileRow
+from .report import Report
+from .runners.counting import InstructionCount, count_instructions
+from .runners.emulated import EmulatedRunner
+from .runners.emulator import find_emulator
+from .runners.native import NativeRunner
+from .runners.profiling import profile_steps
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """The files of a compiled model, and ways to use them from Python.
+
+    Attributes:
+        manifest: What the model is and how it was made.
+        folder: Where its files are; they are not to be changed.
+        pass_seconds: Time of each pass, if it was compiled in this process.
+        stage_seconds: Time of each stage of the compilation, likewise.
+    """
+
+    manifest: Manifest
+    folder: Path
+    pass_seconds: Sequence[float] = ()
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    _keep: Any = field(
+        default=None, repr=False
+    )  # what deletes a temporary folder when the artifact goes
+
+    def run(self, *inputs: Any, **by_name: Any) -> list[np.ndarray]:
+        """The outputs for these inputs, computed by the compiled library.
+
+        It runs in this process if this CPU can execute it, else under an emulator.
+
+        Args:
+            inputs: Tensors or arrays in the order and nesting of the model's inputs, or one dict.
+            by_name: Inputs by name. bfloat16 inputs may be float32; such outputs are float32.
+
+        Raises:
+            CompileError: The inputs do not fit, or the library cannot run on this machine.
+        """
+        outputs = self._runner.run(self._arrays(inputs, by_name))
+        specs = (entry.spec for entry in self.manifest.outputs)
+        return [as_result(array, spec) for array, spec in zip(outputs, specs, strict=True)]
+
+    def count_instructions(self, *inputs: Any, **by_name: Any) -> int:
+        """Instructions that one warm inference on one thread executes: the same every time.
+
+        Raises:
+            CompileError: No emulator can run the library.
+        """
+        return self.trace_instructions(*inputs, **by_name).total
+
+    def trace_instructions(
+        self, *inputs: Any, mnemonics: bool = False, **by_name: Any
+    ) -> InstructionCount:
+        """Like `count_instructions`, with counts of each mnemonic if `mnemonics` is set."""
+        arrays = self._arrays(inputs, by_name)
+        return count_instructions(self._emulated.process, arrays, mnemonics=mnemonics)
+
+    def profile(self, *inputs: Any, **by_name: Any) -> Profile:
+        """The cost of every kernel call: time on this CPU, or instructions under an emulator."""
+        here = runs_here(self.manifest.target)
+        emulator = None if here else find_emulator(self.manifest.target)
+        arrays = self._arrays(inputs, by_name)
+        costs = profile_steps(self.manifest, self.folder, self._weights, emulator, arrays)
+        rows = zip(self.manifest.calls, costs, strict=True)
+        return Profile(
+            "nanoseconds" if here else "instructions",
+            tuple(ProfileRow(call, cost) for call, cost in rows),
+        )
+
+    @property
+    def report(self) -> Report:
+        """Sizes, passes and kernel calls; `print` shows a table."""
+        return Report.of(self.manifest, self.pass_seconds, self.stage_seconds)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the library, header, source and manifest to a directory, made if it is missing.
+
+        Files appear complete or not at all, the manifest last.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        files = [*self.manifest.files, f"{self.manifest.name}.json"]
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".penjing-") as temporary:
+            for file in files:
+                shutil.copyfile(self.folder / file, Path(temporary, file))
+            for file in files:
+                Path(temporary, file).replace(directory / file)
+
+    def _arrays(self, inputs: Sequence[Any], by_name: Mapping[str, Any]) -> list[np.ndarray]:
+        return as_arrays(inputs, by_name, self.manifest.inputs)
+
+    @cached_property
+    def _runner(self) -> NativeRunner | EmulatedRunner:
+        if not runs_here(self.manifest.target):
+            return self._emulated
+        library = self.folder / f"lib{self.manifest.name}.so"
+        return NativeRunner(self.manifest, library, self._weights)
+
+    @cached_property
+    def _emulated(self) -> EmulatedRunner:
+        return EmulatedRunner(self.manifest, self.folder, self._weights)
+
+    @property
+    def _weights(self) -> Path | None:
+        file = f"{self.manifest.name}.weights"
+        return self.folder / file if file in self.manifest.files else None
+
+
+def load(directory: str | Path) -> Artifact:
+    """The artifact that was saved to a directory.
+
+    Args:
+        directory: What `Artifact.save` wrote to; or the path of a NAME.json if it holds several.
+
+    Raises:
+        CompileError: There is none, or a file is missing or was changed.
+    """
+    path = Path(directory)
+    manifest_path = path if path.is_file() else _find_manifest(path)
+    manifest, folder = Manifest.read(manifest_path), manifest_path.parent
+    for file, digest in manifest.files.items():
+        if not (folder / file).is_file() or file_sha256(folder / file) != digest:
+            raise CompileError(
+                f"{file} is missing or is not the one that was saved with {manifest_path.name}",
+                at=str(folder),
+                fix="save the artifact again",
+            )
+    return Artifact(manifest=manifest, folder=folder)
+
+
+def _find_manifest(folder: Path) -> Path:
+    found = [path for path in sorted(folder.glob("*.json")) if f'"{FORMAT}"' in path.read_text()]
+    if len(found) != 1:
+        raise CompileError(
+            "expected the folder of one compiled model",
+            at=str(folder),
+            got=", ".join(path.name for path in found) or "no manifest",
+            fix="give the path of a NAME.json" if found else "give the folder of artifact.save()",
+        )
+    return found[0]

@@ -1,0 +1,112 @@
+"""What a compilation did and what it made, as numbers and as a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .manifest import CallEntry, Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Totals, passes and kernel calls of an artifact.
+
+    `pass_seconds` and `stage_seconds` are known only in the process that compiled it.
+    """
+
+    name: str
+    target: str
+    library_bytes: int
+    code_bytes: int
+    weights_bytes: int
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    macs: int
+    passes: tuple[dict[str, Any], ...]  # name, options, contract, rewrites, skips, ...
+    kernels: tuple[CallEntry, ...]  # one row per call, in the order they run
+    pass_seconds: tuple[float, ...] = ()
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        pass_seconds: Sequence[float] = (),
+        stage_seconds: Mapping[str, float] | None = None,
+    ) -> "Report":
+        """The report of the artifact that a manifest describes."""
+        return cls(
+            name=manifest.name,
+            target=manifest.target.name,
+            passes=manifest.passes,
+            kernels=manifest.calls,
+            pass_seconds=tuple(pass_seconds),
+            stage_seconds=dict(stage_seconds or {}),
+            **asdict(manifest.sizes),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        parts = [self._totals(), self._pass_table(), self._kernel_table()]
+        return "\n\n".join("\n".join(part) for part in parts if part)
+
+    def _totals(self) -> list[str]:
+        kernels = len({row.kernel for row in self.kernels})
+        rows = [
+            f"{self.name} for {self.target}",
+            f"  library  {_bytes(self.library_bytes)}: code {_bytes(self.code_bytes)},"
+            f" weights {_bytes(self.weights_bytes)}",
+            f"  arena    {_bytes(self.arena_bytes)}, lower bound of any plan"
+            f" {_bytes(self.arena_lower_bound_bytes)}",
+            f"  work     {count_text(self.macs)} multiply-adds in {len(self.kernels)} calls"
+            f" of {kernels} kernels",
+        ]
+        if self.stage_seconds:
+            times = (f"{name} {seconds:.1f}" for name, seconds in self.stage_seconds.items())
+            rows.append(f"  seconds  {', '.join(times)}")
+        return rows
+
+    def _pass_table(self) -> list[str]:
+        rows = [("pass", "rewrites", "refused", "ms")]
+        for index, row in enumerate(self.passes):
+            known = index < len(self.pass_seconds)
+            time = f"{1000 * self.pass_seconds[index]:.0f}" if known else ""
+            rows.append((row["name"], str(row["rewrites"]), str(len(row.get("skips", ()))), time))
+        return table(rows, "lrrr") if self.passes else []
+
+    def _kernel_table(self) -> list[str]:
+        rows = [("kernel", "macs", "bytes", "operators and modules")]
+        for row in self.kernels:
+            rows.append((row.kernel, count_text(row.macs), _bytes(row.bytes), str(row)))
+        return table(rows, "lrrl") if self.kernels else []
+
+
+def table(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:
+    """Lines with aligned columns: "l" to the left, "r" to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(alignment))]
+    sides = {"l": str.ljust, "r": str.rjust}
+    return [
+        "  ".join(
+            sides[side](cell, width)
+            for cell, width, side in zip(row, widths, alignment, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _bytes(count: int) -> str:
+    """Bytes to read: 812 B, 4.0 KB, 90.9 MB (1 KB = 1024 B)."""
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KB" if count < 1024**2 else f"{count / 1024**2:.1f} MB"
+
+
+def count_text(count: int) -> str:
+    """A count to read: 812, 4.1 k, 300.8 M, 1.2 G."""
+    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return str(count)

@@ -1,0 +1,51 @@
+"""Runs a library under an emulator of its CPU."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..manifest import Manifest
+from ..toolchain import find_toolchain
+from .emulator import Emulator, find_emulator
+from .process import ModelProcess, linked_driver, loading_driver
+
+
+class EmulatedRunner:
+    """Runs the shared library where the target's libc is installed, else the static one.
+
+    Args:
+        manifest: What the model is.
+        folder: Where the libraries are.
+        weights: The separate weights file, if there is one.
+
+    Raises:
+        CompileError: There is no emulator or no C compiler for the target.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, weights: Path | None) -> None:
+        self._threads = manifest.threads
+        emulator = find_emulator(manifest.target)
+        library = folder / f"lib{manifest.name}.so"
+        self.process = self._process(manifest, library, weights, emulator)
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for inputs as the library takes them."""
+        return self.process.run(arrays, threads=self._threads)
+
+    def _process(
+        self, manifest: Manifest, library: Path, weights: Path | None, emulator: Emulator
+    ) -> ModelProcess:
+        toolchain = find_toolchain(manifest.target)
+        if emulator.has_libc:
+            program, loaded = loading_driver(toolchain), library
+        else:
+            self._folder = tempfile.TemporaryDirectory(prefix="penjing-emulated-")
+            objects = [library.with_suffix(".a")]
+            program = Path(self._folder.name, "driver")
+            linked_driver(toolchain, manifest.name, objects, program)
+            loaded = None
+        return ModelProcess(
+            manifest=manifest, program=program, library=loaded, weights=weights, emulator=emulator
+        )

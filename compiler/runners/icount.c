@@ -1,0 +1,127 @@
+/*
+ * QEMU plugin: counts the instructions that a user-mode guest executes between the marks that
+ * driver.c makes (system calls with a magic first argument).
+ *
+ *     qemu-aarch64 -plugin icount.so,out=FILE[,mnemonics=on] PROGRAM
+ *
+ * FILE gets one line per mark, "mark POSITION INSTRUCTIONS-SO-FAR", and with mnemonics=on one line
+ * per mnemonic, "count N MNEMONIC", for what ran between the last begin and the last end mark.
+ *
+ * The few functions of QEMU's plugin interface (version 1, QEMU 6 and later) are declared here:
+ * distributions do not ship its header.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef uint64_t qemu_plugin_id_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+struct qemu_info_t;
+
+typedef void (*translate_function)(qemu_plugin_id_t, struct qemu_plugin_tb *);
+typedef void (*syscall_function)(qemu_plugin_id_t, unsigned vcpu, int64_t number, uint64_t a1,
+                                 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6,
+                                 uint64_t a7, uint64_t a8);
+typedef void (*exit_function)(qemu_plugin_id_t, void *);
+
+enum { INLINE_ADD_U64 = 0 };
+
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, translate_function);
+void qemu_plugin_register_vcpu_syscall_cb(qemu_plugin_id_t, syscall_function);
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exit_function, void *);
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int op, void *, uint64_t);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *, uint64_t);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
+char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *);
+
+enum { MARKER = 0x50454e4a, MARK_BEGIN = 1, MARK_END = 2, MOST_MNEMONICS = 2048, LONGEST = 31 };
+
+EXPORT int qemu_plugin_version = 1;
+
+static uint64_t instructions;
+static FILE *out;
+static int with_mnemonics;
+
+static struct {
+    char text[LONGEST + 1];
+    uint64_t now;   /* executed so far */
+    uint64_t begin; /* at the last begin mark */
+    uint64_t end;   /* at the last end mark */
+} mnemonics[MOST_MNEMONICS];
+static int known;
+
+/* The counter of an instruction's first word; the last counter takes what finds no room. */
+static uint64_t *counter_of(const char *disassembly)
+{
+    size_t length = strcspn(disassembly, " \t");
+    if (length > LONGEST)
+        length = LONGEST;
+    for (int i = 0; i < known; i++)
+        if (strlen(mnemonics[i].text) == length && !memcmp(mnemonics[i].text, disassembly, length))
+            return &mnemonics[i].now;
+    if (known == MOST_MNEMONICS)
+        return &mnemonics[known - 1].now;
+    memcpy(mnemonics[known].text, disassembly, length);
+    return &mnemonics[known++].now;
+}
+
+static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
+{
+    (void)id;
+    size_t count = qemu_plugin_tb_n_insns(block);
+    /* A block runs to its end: only faults leave it early, and a model makes none. */
+    qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &instructions, count);
+    for (size_t i = 0; with_mnemonics && i < count; i++) {
+        struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
+        char *text = qemu_plugin_insn_disas(instruction);
+        qemu_plugin_register_vcpu_insn_exec_inline(instruction, INLINE_ADD_U64,
+                                                   counter_of(text ? text : "unknown"), 1);
+        free(text);
+    }
+}
+
+static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint64_t a1, uint64_t a2,
+                       uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
+{
+    (void)id, (void)vcpu, (void)number, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
+    if (a1 != MARKER)
+        return;
+    fprintf(out, "mark %llu %llu\n", (unsigned long long)a2, (unsigned long long)instructions);
+    for (int i = 0; i < known; i++)
+        if (a2 == MARK_BEGIN)
+            mnemonics[i].begin = mnemonics[i].now;
+        else if (a2 == MARK_END)
+            mnemonics[i].end = mnemonics[i].now;
+}
+
+static void on_exit_(qemu_plugin_id_t id, void *data)
+{
+    (void)id, (void)data;
+    for (int i = 0; i < known; i++)
+        if (mnemonics[i].end > mnemonics[i].begin)
+            fprintf(out, "count %llu %s\n",
+                    (unsigned long long)(mnemonics[i].end - mnemonics[i].begin), mnemonics[i].text);
+    fclose(out);
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *info, int argc,
+                               char **argv)
+{
+    (void)info;
+    for (int i = 0; i < argc; i++)
+        if (!strncmp(argv[i], "out=", 4))
+            out = fopen(argv[i] + 4, "w");
+        else if (!strcmp(argv[i], "mnemonics=on"))
+            with_mnemonics = 1;
+    if (out == NULL)
+        return 1;
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
+    qemu_plugin_register_atexit_cb(id, on_exit_, NULL);
+    return 0;
+}
