@@ -54,9 +54,7 @@ def right_operand(tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool) -> 
     return RightOperand(-(-columns // width) * width, partial(_read_panels, packed))
 
 
-def in_panels(
-    right: RightOperand, depth: int, batches: Sequence[int], width: int
-) -> RightOperand:
+def in_panels(right: RightOperand, depth: int, batches: Sequence[int], width: int) -> RightOperand:
     """The operand copied to panels of whole vectors while the kernel runs, the last one padded."""
     blocks = -(-right.columns // width)
 
@@ -75,10 +73,7 @@ def in_panels(
 def flat_product(
     left: te.Tensor, right: RightOperand, out: TensorSpec, finish: Finish | None = None
 ) -> te.Tensor:
-    """The product left [..., k] * right [k, n], left's leading axes taken as one axis m.
-
-    `out` has left's leading axes, then n; or no n, if the right operand is a vector.
-    """
+    """The product left [..., k] * right [k, n], left's leading axes taken as one axis m."""
     rows = shape_of(left)[:-1]
     total = accumulate(
         lambda batch, m, k: left(*unflatten_index(m, rows), k),
@@ -86,11 +81,25 @@ def flat_product(
         (math.prod(rows), int(left.shape[-1])),
         accumulator(out.dtype),
     )
+    return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
 
-    def read(at: Sequence[Index]) -> Any:
-        return total(flatten_index(at[: len(rows)], rows), at[-1] if len(at) > len(rows) else 0)
 
-    return finished(read, out, finish)
+def row_sums(
+    left: te.Tensor, right: Callable[[Index], Any], out: TensorSpec, finish: Finish | None = None
+) -> te.Tensor:
+    """The product left [..., k] * right [k]: a matrix of one column is no work for a tile.
+
+    `out` has left's leading axes, and perhaps one more of size 1.
+    """
+    rows = shape_of(left)[:-1]
+    dtype = accumulator(out.dtype)
+    k = te.reduce_axis((0, int(left.shape[-1])), name="k")
+
+    def element(*at: Index) -> Any:
+        return te.sum(left(*at, k).astype(dtype) * right(k).astype(dtype), axis=k)
+
+    total = te.compute(rows, element, name="row_sums")
+    return finished(lambda at: total(*at[: len(rows)]), out, finish)
 
 
 def accumulate(

@@ -17,6 +17,7 @@ from .gemm import (
     finished,
     flat_product,
     right_operand,
+    row_sums,
 )
 from .indices import Index, shape_of
 from .matmul import matmul
@@ -35,11 +36,12 @@ def linear(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """y[...,n] = sum_k x[...,k] * w[n,k] + b[n]; w and out without n if w is a vector."""
-    dtype = accumulator(out.dtype)
+    finish = None if b is None else _add(b, accumulator(out.dtype))
     if len(w.shape) == 1:
-        return matmul(x, w, out=out, kernel=kernel, finish=None if b is None else _add(b, dtype))
-    right = right_operand(w, kernel, k_last=True)
-    return flat_product(x, right, out, None if b is None else _add(b, dtype))
+        return row_sums(x, lambda k: w(k), out, finish)
+    if int(w.shape[0]) == 1:
+        return row_sums(x, lambda k: w(0, k), out, finish)
+    return flat_product(x, right_operand(w, kernel, k_last=True), out, finish)
 
 
 @lowers(aten.addmm.default, aten.addmv.default, aten.baddbmm.default)

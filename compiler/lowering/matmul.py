@@ -17,6 +17,7 @@ from .gemm import (
     finished,
     flat_product,
     right_operand,
+    row_sums,
 )
 from .indices import Index, shape_of
 from .registry import lowers
@@ -45,8 +46,9 @@ def matmul(
     `finish` is applied to the sums while they are written.
     """
     if len(y.shape) == 1:
-        column = RightOperand(1, lambda batch, k, n: y(k))
-        return flat_product(x, column, out, finish)
+        return row_sums(x, lambda k: y(k), out, finish)
+    if len(y.shape) == 2 and int(y.shape[1]) == 1:
+        return row_sums(x, lambda k: y(k, 0), out, finish)
     right = right_operand(y, kernel, k_last=False)
     if len(y.shape) == 2:
         return flat_product(x, right, out, finish)
