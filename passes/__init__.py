@@ -7,4 +7,5 @@ from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from .fold_constants import FoldConstants as FoldConstants
 from .fuse_linear import FuseLinear as FuseLinear
 from .fuse_regions import FuseRegions as FuseRegions
+from .remove_duplicates import RemoveDuplicates as RemoveDuplicates
 from .remove_no_ops import RemoveNoOps as RemoveNoOps

@@ -39,10 +39,13 @@ def _rewrites(*ops: OpOverload) -> Callable[[_Rule], _Rule]:
 
 
 def narrow_operands(program: Program, node: Node) -> Node | None:
-    """An elementwise operation broadcasts by itself, so it can read the source of an expansion."""
-    if kind_of(node) is not Kind.ELEMENTWISE:
+    """What broadcasts its operands by itself can read the source of an expansion."""
+    is_mask = node.target is _ATEN.scaled_dot_product_attention.default
+    if kind_of(node) is not Kind.ELEMENTWISE and not is_mask:
         return None
     for position, operand in enumerate(node.args):
+        if is_mask and position < 3:
+            continue
         if isinstance(operand, Node) and operand.target is _ATEN.expand.default:
             args = (*node.args[:position], operand.args[0], *node.args[position + 1 :])
             if infer(node.target, args, node.kwargs) == node_specs(node):

@@ -1,5 +1,6 @@
 """Canonical spellings of what only moves elements: composed with their like, or a reshape."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -68,14 +69,40 @@ def _slice(program: Program, node: Node) -> Node | None:
 
 
 def _select(program: Program, node: Node) -> Node | None:
-    """Selected from a slice is selected from its source; from an axis of size 1 it is a reshape."""
+    """Selected as early as possible; from an axis of size 1 it is a reshape."""
     source, dim, index = _source(node), *_ints(node.args[1:])
     if shape_of(source)[dim] == 1:
         return _reshaped(node, source)
     if source.target is _SLICE and _bounds(source)[0] == dim:
         _, start, _, step = _bounds(source)
         return insert_call(node, _SELECT, _source(source), dim, start + index * step)
+    if source.target is _PERMUTE and all(user.target is _SELECT for user in source.users):
+        return _select_then_permute(node, source, dim, index)
+    if source.target is _RESHAPE and all(user.target is _SELECT for user in source.users):
+        return _select_then_reshape(node, source, dim, index)
     return None
+
+
+def _select_then_permute(node: Node, source: Node, dim: int, index: int) -> Node:
+    """Less is moved when the part is selected first."""
+    dims = _ints(source.args[1])
+    chosen = dims.pop(dim)
+    part = insert_call(node, _SELECT, _source(source), chosen, index)
+    return insert_call(node, _PERMUTE, part, [axis - (axis > chosen) for axis in dims])
+
+
+def _select_then_reshape(node: Node, source: Node, dim: int, index: int) -> Node | None:
+    """Only past a reshape that leaves the axis whole, towards a permutation above it."""
+    before, after = shape_of(_source(source)), shape_of(source)
+    if _source(source).target is not _PERMUTE:
+        return None
+    ahead = [math.prod(before[:axis]) for axis in range(len(before))]
+    same = [axis for axis, size in enumerate(before) if size == after[dim]]
+    axes = [axis for axis in same if ahead[axis] == math.prod(after[:dim])]
+    if not axes:
+        return None
+    part = insert_call(node, _SELECT, _source(source), axes[0], index)
+    return _reshaped(node, part)
 
 
 def _join(program: Program, node: Node) -> Node | None:

@@ -42,7 +42,7 @@ class FoldBatchNorm(Pass):
     Needs: weights that are constants.
     Keeps: values within 1e-5 of the largest output in float32 (new weights are computed in
         float64), within the rounding of the weights in smaller types.
-    Skips: batch norms in training mode or without running statistics; 3. in float16, bfloat16.
+    Skips: batch norms that use the statistics of the batch; 3. in float16 and bfloat16.
     """
 
     name = "fold-batch-norm"
@@ -82,9 +82,7 @@ class _Affine:
 
 def _reason_to_keep(program: Program, arguments: dict[str, Any]) -> str:
     if arguments["training"]:
-        return "in training mode"
-    if arguments["running_mean"] is None or arguments["running_var"] is None:
-        return "without running statistics"
+        return "it normalizes by the statistics of the batch"
     tensors = [arguments[name] for name in ("weight", "bias", "running_mean", "running_var")]
     if any(t is not None and weight_of(program, t) is None for t in tensors):
         return "its statistics or weights are no constants"

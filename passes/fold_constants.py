@@ -13,9 +13,9 @@ class FoldConstants(Pass):
 
     Needs: nothing.
     Keeps: values exact.
-    Skips: results larger than `max_bytes` and than each operand (a large mask is cheaper to
-        compute than to ship), expansions (their readers broadcast), random numbers and
-        dequantized weights.
+    Skips: results larger than `max_bytes` and than the weight they replace (a large mask is
+        cheaper to compute than to ship), expansions (their readers broadcast), random numbers
+        and dequantized weights.
     """
 
     name = "fold-constants"

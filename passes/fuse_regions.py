@@ -27,9 +27,9 @@ class FuseRegions(Pass):
     2. A reduction or normalization with the elementwise operations that follow it, in its own
        shape or broadcast back over the rows that were reduced, and those that feed it, if they
        are cheap enough to be computed in each of its passes over a row.
-    3. A tree of elementwise operations. It may start with moves and gathers, and end with a move.
-       An operation on a smaller shape joins if it is cheap, because it is computed again for every
-       element it is broadcast to.
+    3. A tree of elementwise operations, which may start with moves and gathers and end with a
+       move, or a chain of moves alone. An operation on a smaller shape joins if it is cheap,
+       because it is computed again for every element it is broadcast to.
 
     Needs: canonical operators.
     Keeps: values exact; the graph itself.
@@ -113,17 +113,18 @@ class _Fusion:
         return self._in_order(inside)
 
     def _grown_from(self, node: Node, result: Node) -> list[Node]:
-        """The operands through which a group grows: a move inside a group is its first step."""
-        if node is not result and self.kind[node] is not Kind.ELEMENTWISE:
-            return []
-        return [source for source in node.all_input_nodes if source.op == "call_function"]
+        """The operands through which a group grows; past a move inside it only more moves."""
+        sources = [source for source in node.all_input_nodes if source.op == "call_function"]
+        if node is result or self.kind[node] is Kind.ELEMENTWISE:
+            return sources
+        return [source for source in sources if self.kind[source] is Kind.MOVE]
 
     def _may_start(self, node: Node, inside: set[Node], result: Node) -> bool:
         """Whether a producer joins the tree that ends in `result`."""
         if not self._is_alone(node) or not inside.issuperset(node.users):
             return False
         if self.kind[node] in (Kind.MOVE, Kind.GATHER):
-            return self.kind[result] is Kind.ELEMENTWISE
+            return True
         is_elementwise = self.kind[node] is Kind.ELEMENTWISE
         return is_elementwise and (is_cheap(node) or _size(node) >= _size(result))
 

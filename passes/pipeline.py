@@ -6,6 +6,7 @@ from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fuse_linear import FuseLinear
 from .fuse_regions import FuseRegions
+from .remove_duplicates import RemoveDuplicates
 from .remove_no_ops import RemoveNoOps
 
 CPU_PIPELINE: tuple[Pass, ...] = (
@@ -18,5 +19,6 @@ CPU_PIPELINE: tuple[Pass, ...] = (
     # The rewrites above leave constants and moves that are now next to each other.
     FoldConstants(),
     Canonicalize(),
+    RemoveDuplicates(),
     FuseRegions(),
 )

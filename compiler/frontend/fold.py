@@ -24,18 +24,16 @@ def fold_constants(
 
     Args:
         program: Changed in place.
-        max_bytes: A result larger than this and than each of its operands stays computed.
+        max_bytes: A larger result stays computed, unless an operand as large goes away for it.
         on_skip: Called with each constant result that stays computed, and the reason.
     """
-    constant = _constant_nodes(program)
+    constant = _constant_nodes(program)  # those that nothing left in the program needs
     chosen: list[Node] = []
-    computed: set[Node] = set()  # constant, but left to the compiled program
     for node in reversed(program.graph.nodes):
-        is_read = any(user not in constant or user in computed for user in node.users)
-        if node.op != "call_function" or node not in constant or not is_read:
+        if node.op != "call_function" or node not in constant or constant.issuperset(node.users):
             continue
-        if reason := _reason_to_keep(node, max_bytes):
-            computed.add(node)
+        if reason := _reason_to_keep(node, constant, max_bytes):
+            constant.remove(node)
             on_skip(node, reason)
         else:
             chosen.append(node)
@@ -64,20 +62,16 @@ def _is_foldable(node: Node) -> bool:
     return not is_random and node.target.namespace not in _KEPT_NAMESPACES
 
 
-def _reason_to_keep(node: Node, max_bytes: int) -> str:
+def _reason_to_keep(node: Node, constant: set[Node], max_bytes: int) -> str:
     if not isinstance(node.meta["val"], torch.Tensor):
         return "it has several results"
     if node.target is _EXPAND:
         return "it only repeats its operand"
-    nbytes = node_spec(node).nbytes
-    operands = [node_spec(n).nbytes for n in node.all_input_nodes if _has_one_result(n)]
-    if nbytes > max(max_bytes, *operands, 0):
-        return f"{nbytes} bytes would be more than max_bytes and than its operands"
+    leaving = [n for n in node.all_input_nodes if constant.issuperset(n.users)]
+    sizes = [node_spec(n).nbytes for n in leaving if isinstance(n.meta["val"], torch.Tensor)]
+    if node_spec(node).nbytes > max(max_bytes, *sizes, 0):
+        return f"its {node_spec(node).nbytes} bytes are more than max_bytes and what it replaces"
     return ""
-
-
-def _has_one_result(node: Node) -> bool:
-    return isinstance(node.meta["val"], torch.Tensor)
 
 
 def _evaluate(program: Program, wanted: list[Node]) -> dict[Node, Any]:

@@ -1,0 +1,221 @@
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import torch
+from torch import nn
+
+from penjing.compiler.errors import CompileError
+from penjing.compiler.frontend.trace import trace
+from penjing.compiler.pass_base import Pass
+from penjing.compiler.pass_manager import optimize
+from penjing.compiler.program import Program
+from penjing.compiler.rewrite import replace_call
+
+aten = torch.ops.aten
+
+
+class _Soften(Pass):
+    """relu -> tanh, one at a time where asked."""
+
+    name = "test-soften"
+    contract = "lossy"
+
+    def run(self, program: Program) -> int:
+        relus = program.graph.find_nodes(op="call_function", target=aten.relu.default)
+        for node in relus:
+            replace_call(node, aten.tanh.default, node.args[0])
+            self.report.skip(program.output_nodes[0], "an example")
+        self.report.details["softened"] = len(relus)
+        return len(relus)
+
+
+class _Scale(Pass):
+    """Doubles weights in place: the text stays, the program changes."""
+
+    name = "test-scale"
+    contract = "lossy"
+
+    def run(self, program: Program) -> int:
+        with torch.no_grad():
+            for weight in program.weights.values():
+                weight.mul_(2)
+        return len(program.weights)
+
+
+class _Boom(Pass):
+    name = "test-boom"
+    contract = "exact"
+
+    def run(self, program: Program) -> int:
+        raise KeyError("scale")
+
+
+class _Break(Pass):
+    name = "test-break"
+    contract = "exact"
+
+    def run(self, program: Program) -> int:
+        node = program.output_nodes[0]
+        node.args = (node.args[0], node.args[0])
+        return 1
+
+
+class _Refuse(Pass):
+    name = "test-refuse"
+    contract = "exact"
+
+    def run(self, program: Program) -> int:
+        raise CompileError("no such layer", at="head", got="tail", fix="name a layer")
+
+
+class _Silent(Pass):
+    name = "test-silent"
+    contract = "lossy"
+
+    def run(self, program: Program) -> int:
+        _Soften().run(program)
+        return 0
+
+
+class _Boastful(Pass):
+    name = "test-boastful"
+    contract = "exact"
+
+    def run(self, program: Program) -> int:
+        return 3
+
+
+class _Vague(Pass):
+    name = "test-vague"
+    contract = "exact"
+
+    def run(self, program: Program) -> int:
+        return None  # type: ignore[return-value]
+
+
+@cache  # nothing below changes it
+def _program() -> Program:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    return trace(model.eval(), torch.zeros(1, 2))
+
+
+SOFTENED = dedent("""\
+    %0 = input input: f32[1,2]
+    %1 = aten.linear(%0, @0.weight, @0.bias): f32[1,2]
+    %2 = aten.tanh(%1): f32[1,2]
+    return %2
+    """)
+
+
+def test_passes_work_on_a_copy() -> None:
+    program = _program()
+    before = str(program)
+    assert str(optimize(program, [_Soften()])) == SOFTENED
+    assert str(program) == before
+    assert program.reports == ()
+
+
+def test_text_and_passes_mix() -> None:
+    result = optimize(_program(), ["test-soften, test-scale", _Scale()])
+    assert [report.name for report in result.reports] == ["test-soften", "test-scale", "test-scale"]
+    assert str(optimize(_program(), "test-soften")) == SOFTENED
+
+
+def test_reports_say_what_each_pass_did() -> None:
+    soften, scale = optimize(_program(), "test-soften, test-scale").reports
+    assert (soften.rewrites, soften.nodes_before, soften.nodes_after) == (1, 2, 2)
+    assert soften.seconds > 0
+    assert soften.details == {"softened": 1}
+    (skip,) = soften.skips
+    assert (skip.op, skip.at, skip.reason) == ("aten.tanh.default", "1", "an example")
+    assert scale.skips == []
+    assert scale.as_dict()["rewrites"] == 2
+
+
+def test_reports_are_added_to_those_of_the_program() -> None:
+    once = optimize(_program(), "test-soften")
+    assert [report.rewrites for report in optimize(once, "test-soften").reports] == [1, 0]
+
+
+def test_changed_weights_count_as_a_change() -> None:
+    program = _program()
+    doubled = optimize(program, [_Scale()])
+    assert torch.equal(doubled.weights["0.weight"], 2 * program.weights["0.weight"])
+
+
+def test_print_after_prints_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    optimize(_program(), "test-soften, test-scale", print_after="test-soften")
+    assert capsys.readouterr().out == f"; after test-soften: 1 rewrite\n{SOFTENED}\n"
+    optimize(_program(), "test-soften, test-scale", print_after="all")
+    assert "; after test-scale: 2 rewrites\n" in capsys.readouterr().out
+
+
+def test_print_after_an_unknown_pass_is_refused() -> None:
+    with pytest.raises(CompileError, match="print_after names a pass that does not run: 'soften'"):
+        optimize(_program(), "test-soften", print_after="soften")
+
+
+def test_stop_at_runs_a_prefix() -> None:
+    assert optimize(_program(), [_Soften(), _Boom()], stop_at=1).reports[-1].name == "test-soften"
+    assert optimize(_program(), [_Boom()], stop_at=0).reports == ()
+
+
+def test_text_is_dumped_after_every_pass(tmp_path: Path) -> None:
+    optimize(_program(), "test-soften, test-scale", dump_dir=tmp_path / "dump")
+    files = sorted((tmp_path / "dump").iterdir())
+    assert [f.name for f in files] == ["00-input.txt", "01-test-soften.txt", "02-test-scale.txt"]
+    assert files[1].read_text() == SOFTENED
+    assert "aten.relu" in files[0].read_text()
+
+
+def test_progress_is_told_before_every_pass() -> None:
+    lines: list[str] = []
+    optimize(_program(), "test-soften, test-scale", progress=lines.append)
+    assert lines == ["test-soften (1/2)", "test-scale (2/2)"]
+
+
+def _error_of(*passes: Pass) -> CompileError:
+    with pytest.raises(CompileError) as error:
+        optimize(_program(), passes)
+    return error.value
+
+
+def test_a_failing_pass_is_named_with_its_predecessors() -> None:
+    error = _error_of(_Soften(), _Boom())
+    assert str(error) == dedent("""\
+        pass test-boom (step 2) failed: KeyError: 'scale'
+          at   after test-soften
+          fix  a bug in the pass; stop_at=1 stops just before it""")
+    assert isinstance(error.__cause__, KeyError)
+
+
+def test_a_refusing_pass_keeps_its_advice() -> None:
+    assert str(_error_of(_Refuse())) == dedent("""\
+        pass test-refuse (step 1) failed: no such layer
+          at   head, the first pass
+          got  tail
+          fix  name a layer; stop_at=0 stops just before it""")
+
+
+def test_an_invalid_program_is_blamed_on_its_pass() -> None:
+    error = _error_of(_Soften(), _Break())
+    assert error.what.startswith("pass test-break (step 2) failed: ")
+
+
+@pytest.mark.parametrize(
+    ("liar", "message"),
+    [
+        (_Silent(), "run() returned 0 but changed the program"),
+        (_Boastful(), "run() returned 3 but left the program as it was"),
+        (_Vague(), "run() must return the number of rewrites, got None"),
+    ],
+)
+def test_a_wrong_count_is_refused(liar: Pass, message: str) -> None:
+    assert message in _error_of(liar).what
+
+
+def test_what_is_no_pass_is_refused() -> None:
+    with pytest.raises(CompileError, match="expected passes or their text form"):
+        optimize(_program(), [_Soften])  # type: ignore[list-item]
