@@ -1,6 +1,6 @@
 """The nesting of a model's inputs or outputs, and the way to and from a flat list of tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,23 +65,34 @@ class Structure:
         return pytree.tree_unflatten(leaves, self.spec)
 
     def names(self, prefix: str) -> tuple[str, ...]:
-        """A name for each tensor leaf, from its dict keys, attribute names and positions.
+        """A name for each tensor leaf: the keys, attribute names and positions on its path.
 
         `prefix` stands in front of what would start with a position, and for a lone leaf.
         """
-        paths, _ = pytree.tree_flatten_with_path(self.unflatten(range(self.tensor_count)))
-        names = [
-            "_".join(str(_entry(entry)) for entry in path)
-            for index, (path, _) in enumerate(paths)
-            if index not in self.constants
-        ]
+        names = ["_".join(map(str, path)) for path in self.paths()]
         return tuple(
             name if name[:1].isalpha() else "_".join(filter(None, (prefix, name))) for name in names
         )
 
+    def paths(self) -> list[tuple[Any, ...]]:
+        """The keys, attribute names and positions that lead to each tensor leaf."""
+        paths = enumerate(_paths(self.spec))
+        return [path for index, path in paths if index not in self.constants]
+
     def to_plain(self) -> Any:
-        """The structure as JSON; classes of other libraries become dicts, lists or tuples."""
-        return _to_plain(self.unflatten([_LEAF] * self.tensor_count))
+        """The structure as JSON; classes of other libraries become dicts, or tuples without keys.
+
+        Raises:
+            CompileError: A constant has no form in JSON.
+        """
+        for value in self.constants.values():
+            if not (value is None or isinstance(value, (bool, int, float, str))):
+                raise CompileError("a constant input or output cannot be saved", got=repr(value))
+        leaves = [
+            ["constant", self.constants[i]] if i in self.constants else ["tensor"]
+            for i in range(self.spec.num_leaves)
+        ]
+        return _to_plain(self.spec, iter(leaves))
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Structure":
@@ -93,44 +104,54 @@ class Structure:
 _LEAF = object()  # stands for a tensor
 
 
-def _to_plain(tree: object) -> Any:
+def _keys(spec: pytree.TreeSpec) -> list[Any] | None:
+    """What the children of a node are called; None where they have positions only.
+
+    By the conventions of pytrees: a dict's context is its keys, a named tuple's its class, that of
+    other classes holds the list of keys or attribute names.
+    """
+    context, count = spec.context, spec.num_children
+    if isinstance(context, type) and hasattr(context, "_fields"):
+        return list(context._fields)
+    candidates = [context, *context] if isinstance(context, (list, tuple)) else []
+    for keys in candidates:
+        is_list = isinstance(keys, (list, tuple)) and len(keys) == count
+        if is_list and all(isinstance(key, (str, int)) for key in keys):
+            return list(keys)
+    return None
+
+
+def _paths(spec: pytree.TreeSpec) -> Iterator[tuple[Any, ...]]:
+    if spec.is_leaf():
+        yield ()
+        return
+    keys = _keys(spec) or range(spec.num_children)
+    for key, child in zip(keys, spec.children(), strict=True):
+        yield from ((key, *path) for path in _paths(child))
+
+
+def _to_plain(spec: pytree.TreeSpec, leaves: Iterator[Any]) -> Any:
     """A tree as JSON: each node is [kind, content]."""
-    if tree is _LEAF:
-        return ["tensor"]
-    if pytree.tree_is_leaf(tree):
-        if tree is None or isinstance(tree, (bool, int, float, str)):
-            return ["constant", tree]
-        raise CompileError(
-            "an input or output is no plain value and cannot be saved", got=repr(tree)
-        )
-    flatten = pytree.SUPPORTED_NODES[pytree._get_node_type(tree)].flatten_with_keys_fn
-    assert flatten is not None, type(tree)
-    entries, _ = flatten(tree)
-    keyed = any(not isinstance(key, pytree.SequenceKey) for key, _ in entries)
-    if keyed or isinstance(tree, Mapping):
-        return ["dict", [[_entry(key), _to_plain(child)] for key, child in entries]]
-    kind = "list" if isinstance(tree, list) else "tuple"
-    return [kind, [_to_plain(child) for _, child in entries]]
+    if spec.is_leaf():
+        return next(leaves)
+    children = [_to_plain(child, leaves) for child in spec.children()]
+    keys = _keys(spec)
+    if keys is not None:
+        return ["dict", [list(pair) for pair in zip(keys, children, strict=True)]]
+    return ["list" if spec.type is list else "tuple", children]
 
 
 def _from_plain(plain: Any) -> object:
-    kind, *rest = plain
+    kind, *content = plain
     if kind == "tensor":
         return _LEAF
     if kind == "constant":
-        return rest[0]
+        return content[0]
     if kind == "dict":
-        return {key: _from_plain(child) for key, child in rest[0]}
-    children = [_from_plain(child) for child in rest[0]]
+        return {key: _from_plain(child) for key, child in content[0]}
+    children = [_from_plain(child) for child in content[0]]
     return children if kind == "list" else tuple(children)
 
 
 def _same(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
-
-
-def _entry(entry: object) -> Any:
-    for attribute in ("key", "name", "idx"):
-        if hasattr(entry, attribute):
-            return getattr(entry, attribute)
-    return str(entry).strip(".[]'\"<>")

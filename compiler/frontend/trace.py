@@ -1,6 +1,7 @@
 """`trace`: a model becomes a Program."""
 
-import torch
+from dataclasses import replace
+
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -10,9 +11,10 @@ from ..verify import verify
 from .build import build_program
 from .decompositions import decomposition_table
 from .example_inputs import example_call
-from .export import export
+from .export import export, own_interface
 from .fold import fold_constants
 from .refusals import refuse_random
+from .simplify_constants import simplify_constants
 
 
 def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object = None) -> Program:
@@ -34,17 +36,20 @@ def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object =
     if isinstance(model, Program):
         return model.copy()
     if isinstance(model, nn.Module):
-        model = export(model, *example_call(model, example_inputs))
-    if not isinstance(model, ExportedProgram):
+        exported = export(model, *example_call(model, example_inputs))
+    elif isinstance(model, ExportedProgram):
+        exported = own_interface(model)
+    else:
         raise CompileError(
             "cannot trace this object",
             got=type(model).__name__,
             fix="pass an nn.Module, a torch.export.ExportedProgram or a Program",
         )
-    with torch.no_grad():
-        program = build_program(model.run_decompositions(decomposition_table()))
+    functional = exported.program.run_decompositions(decomposition_table())
+    program = build_program(replace(exported, program=functional))
     fold_constants(program)
     program.tidy()
+    simplify_constants(program)
     refuse_random(program)
     verify(program)
     return program

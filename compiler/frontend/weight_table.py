@@ -22,11 +22,15 @@ class WeightTable:
     first of them, and with an underscore in front where a graph module uses the name itself.
     """
 
-    def __init__(self, exported: ExportedProgram, graph: Graph) -> None:
+    def __init__(self, exported: ExportedProgram, root: str, graph: Graph) -> None:
         self.exported = exported
+        self.root = root
         self.graph = graph
         self.names: dict[str, str] = {}
         self._nodes: dict[object, Node] = {}  # by what identifies a tensor
+        self._first_names: dict[object, str] = {}
+        for name, tensor in exported.state_dict.items():
+            self._first_names.setdefault(_identity(tensor), name)
         self._copies: dict[str, torch.Tensor] = {}
 
     def node(self, spec: InputSpec) -> Node:
@@ -42,7 +46,8 @@ class WeightTable:
         tensor = self._tensor(spec.target)
         key = _identity(tensor)
         if key not in self._nodes:
-            self._nodes[key] = self._new_node(spec.target, tensor)
+            name = self._first_names.get(key, spec.target)
+            self._nodes[key] = self._new_node(name, tensor)
         node = self._nodes[key]
         self.names[spec.target] = str(node.target)
         return node
@@ -65,6 +70,7 @@ class WeightTable:
         return tensor
 
     def _new_node(self, name: str, tensor: torch.Tensor) -> Node:
+        name = name.removeprefix(f"{self.root}.") if self.root else name
         if name.split(".")[0] in _RESERVED:
             name = f"_{name}"
         copied = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
