@@ -50,10 +50,11 @@ class Report:
         return asdict(self)
 
     def __str__(self) -> str:
-        parts = [self._totals(), self._pass_table(), self._kernel_table()]
-        return "\n\n".join("\n".join(part) for part in parts if part)
+        tables = ["\n".join(rows) for rows in (self._pass_table(), self._kernel_table()) if rows]
+        return "\n\n".join([self.summary(), *tables])
 
-    def _totals(self) -> list[str]:
+    def summary(self) -> str:
+        """The totals alone: sizes, work and the time of each stage."""
         kernels = len({row.kernel for row in self.kernels})
         rows = [
             f"{self.name} for {self.target}",
@@ -67,7 +68,7 @@ class Report:
         if self.stage_seconds:
             times = (f"{name} {seconds:.1f}" for name, seconds in self.stage_seconds.items())
             rows.append(f"  seconds  {', '.join(times)}")
-        return rows
+        return "\n".join(rows)
 
     def _pass_table(self) -> list[str]:
         rows = [("pass", "rewrites", "refused", "ms")]

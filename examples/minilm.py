@@ -46,16 +46,15 @@ def main() -> None:
     inputs = list(zip(*columns, strict=True))
 
     artifact = penjing.compile(model, inputs[0], target=options.target, name="minilm")
-    print(artifact.report)
+    print(artifact.report.summary())
     compiled = np.concatenate([artifact.run(*pair)[0] for pair in inputs])
     with torch.no_grad():
         reference = torch.cat([model(*pair) for pair in inputs]).numpy()
     ours, theirs = compiled @ compiled.T, reference @ reference.T
-
+    print("\ncosine similarity   compiled  PyTorch")
     for i, j in ((0, 1), (0, 2), (1, 2)):
-        print(f"{SENTENCES[i]!r} and {SENTENCES[j]!r}:")
-        print(f"    compiled {ours[i, j]:.4f}   PyTorch {theirs[i, j]:.4f}")
-    print(f"{artifact.count_instructions(*inputs[0]):,} instructions per sentence")
+        print(f"sentences {i} and {j}     {ours[i, j]:.4f}   {theirs[i, j]:.4f}")
+    print(f"\n{artifact.count_instructions(*inputs[0]):,} instructions per sentence")
 
 
 if __name__ == "__main__":

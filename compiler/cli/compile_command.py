@@ -34,5 +34,5 @@ def run(options: Namespace) -> None:
     if options.json:
         print(json.dumps(artifact.report.to_json(), indent=1))
     else:
-        print(artifact.report)
-        print(f"saved to {options.output}")
+        print(artifact.report.summary())
+        print(f"saved to {options.output}; `penjing inspect {options.output}` shows every kernel")
