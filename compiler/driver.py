@@ -4,9 +4,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .. import targets
 from ..passes.pipeline import CPU_PIPELINE
@@ -14,9 +17,12 @@ from ..targets.target import Target
 from .artifact import Artifact
 from .errors import CompileError
 from .frontend.trace import trace
+from .library.build import build_library
 from .pass_base import Pass
 from .pass_manager import optimize
 from .pass_text import parse
+from .planning import plan_memory
+from .program import Program
 
 Progress = Callable[[str, float], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -62,6 +68,7 @@ def compile(
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
         program = trace(model, example_inputs)
+        source = _digest(program)
     with clock.stage("passes"):
         program = optimize(
             program,
@@ -75,10 +82,28 @@ def compile(
 
     with clock.stage("lower"):
         lowered = lower(program, device, name=name, threads=threads, progress=clock.progress)
+        plan = plan_memory(lowered)
     with clock.stage("codegen"):
         machine_code = compile_kernels(list(lowered.kernels.values()), device)
     with clock.stage("link"):
-        return build_artifact(program, lowered, machine_code, weights=weights, clock=clock)
+        artifact = build_library(
+            lowered,
+            plan,
+            machine_code,
+            weights=weights,
+            passes=program.reports,
+            source_sha256=source,
+        )
+    return replace(artifact, stage_seconds=clock.seconds)
+
+
+def _digest(program: Program) -> str:
+    """SHA-256 of the traced program: its text and its weights."""
+    digest = sha256(str(program).encode())
+    for name, tensor in sorted(program.weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 @dataclass
@@ -114,7 +139,9 @@ def _passes(passes: str | Sequence[Pass | str]) -> Iterator[Pass]:
             yield item
         else:
             raise CompileError(
-                "passes must be Pass objects or their text form", got=repr(item), fix="docs/passes.md"
+                "passes must be Pass objects or their text form",
+                got=repr(item),
+                fix="docs/passes.md",
             )
 
 

@@ -122,6 +122,8 @@ class _Builder:
             kernels=self.kernels,
             inputs=tuple(self._names[node] for node in self.program.input_nodes),
             outputs=tuple(self._value_of(node) for node in self.program.output_nodes),
+            input_names=self.program.input_names,
+            output_names=self.program.output_names,
         )
 
     def _variant(self, region: Region, weights: dict[Node, Array]) -> _Variant:
