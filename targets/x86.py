@@ -2,6 +2,8 @@
 
 The psABI defines instructions, not caches: the sizes are those of the first Intel server cores of
 each level, the smallest in use, from the Intel 64 and IA-32 Optimization Reference Manual.
+
+Emulation: QEMU has AVX2 and FMA since 7.2, AVX-512 not at all.
 """
 
 from dataclasses import replace
@@ -22,6 +24,8 @@ X86_64_V2 = Target(
     simd_registers=16,
     l1d_bytes=32 * KiB,
     l2_bytes=256 * KiB,
+    qemu="qemu-x86_64",
+    qemu_cpu="max",
     gnu_prefix="x86_64-linux-gnu-",
     zig_target="x86_64-linux-gnu.2.17",
     source="x86-64 psABI 1.0, 3.1.1: SSE4.2, 16 xmm registers; caches as on Nehalem",
@@ -42,6 +46,8 @@ X86_64_V4 = replace(
     simd_bits=512,
     simd_registers=32,
     l2_bytes=1 * MiB,
+    qemu="",
+    qemu_cpu="",
     source="x86-64 psABI 1.0, 3.1.1: AVX-512 F, BW, CD, DQ, VL, 32 zmm registers;"
     " caches as on Skylake-SP",
 )

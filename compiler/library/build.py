@@ -11,6 +11,7 @@ from ..lowering.program import Lowered
 from ..manifest import CallEntry, Manifest, Sizes, TensorEntry, file_sha256
 from ..pass_report import PassReport
 from ..planning import MemoryPlan
+from ..scratch_folder import ScratchFolder
 from ..toolchain import Toolchain, find_toolchain
 from .archive import write_archive
 from .constants import HEADER_BYTES, Constants, pack_constants
@@ -49,9 +50,8 @@ def build_library(
     """
     toolchain = find_toolchain(lowered.target)
     constants = pack_constants(lowered)
-    work = tempfile.TemporaryDirectory(prefix=f"penjing-{lowered.name}-")
-    folder = Path(work.name, "artifact")
-    folder.mkdir()
+    scratch = ScratchFolder(f"penjing-{lowered.name}-")
+    folder = scratch.path
     in_file = weights == "file" and bool(constants.data)
     _build_files(lowered, plan, constants, kernels, in_file, toolchain, folder)
     manifest = Manifest(
@@ -74,7 +74,7 @@ def build_library(
         folder=folder,
         pass_seconds=[report.seconds for report in passes],
         stage_seconds=stage_seconds or {},
-        _keep=work,
+        _keep=scratch,
     )
 
 

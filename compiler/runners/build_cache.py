@@ -7,6 +7,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from ..scratch_folder import ScratchFolder
+
 
 def cached_build(name: str, key: Sequence[str], build: Callable[[Path], None]) -> Path:
     """The file that `build` makes; made once for each key.
@@ -36,9 +38,9 @@ def _cache_folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return Path(_process_folder().name)
+        return _process_folder().path
 
 
 @cache
-def _process_folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="penjing-cache-")
+def _process_folder() -> ScratchFolder:
+    return ScratchFolder("penjing-cache-")

@@ -1,12 +1,12 @@
 """Runs a library under an emulator of its CPU."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..manifest import Manifest
+from ..scratch_folder import ScratchFolder
 from ..toolchain import find_toolchain
 from .emulator import Emulator, find_emulator
 from .process import ModelProcess, linked_driver, loading_driver
@@ -41,9 +41,9 @@ class EmulatedRunner:
         if emulator.has_libc:
             program, loaded = loading_driver(toolchain), library
         else:
-            self._folder = tempfile.TemporaryDirectory(prefix="penjing-emulated-")
+            self._scratch = ScratchFolder("penjing-emulated-")
             objects = [library.with_suffix(".a")]
-            program = Path(self._folder.name, "driver")
+            program = self._scratch.path / "driver"
             linked_driver(toolchain, manifest.name, objects, program)
             loaded = None
         return ModelProcess(

@@ -17,7 +17,7 @@ from .build_cache import cached_build
 from .emulator import Emulator
 from .status import MODEL_REFUSED, refusal
 
-_SOURCE = Path(__file__).with_name("driver.c")
+DRIVER_SOURCE = Path(__file__).with_name("driver.c")
 _LAST_LINES = 8  # of what a crashed program printed
 
 
@@ -105,7 +105,7 @@ def loading_driver(toolchain: Toolchain) -> Path:
     def build(path: Path) -> None:
         _build(toolchain, ["-rdynamic", "-ldl"], path, static=False)
 
-    key = (*toolchain.command, toolchain.version, _SOURCE.read_text(), shared_declarations())
+    key = (*toolchain.command, toolchain.version, DRIVER_SOURCE.read_text(), shared_declarations())
     return cached_build("driver", key, build)
 
 
@@ -120,7 +120,7 @@ def linked_driver(toolchain: Toolchain, name: str, objects: Sequence[Path], path
 def _build(toolchain: Toolchain, options: Sequence[str], path: Path, *, static: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="penjing-driver-") as name:
         folder = Path(name)
-        (folder / "driver.c").write_bytes(_SOURCE.read_bytes())
+        (folder / "driver.c").write_bytes(DRIVER_SOURCE.read_bytes())
         (folder / "penjing.h").write_text(shared_declarations())
         command = ["-std=c11", "-O2", "-g0", "driver.c", *options, "-o", str(path.resolve())]
         toolchain.run(command, folder, static=static)
