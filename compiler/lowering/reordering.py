@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tvm import te
+from tvm import te, tirx
 
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
@@ -189,5 +189,10 @@ def _roll_flat(x: te.Tensor, shift: int) -> te.Tensor:
 
 
 def _rolled(place: Index, shift: int, size: int) -> Index:
-    offset = -shift % size if size else 0
-    return (place + offset) % size if offset else place
+    """(place - shift) mod size, without the division.
+
+    tvm's FlattenBuffer takes `(i // 7 + 2) % 5, (i % 7 + 4) % 7` for neighboring digits of
+    `i + 14`, so an offset inside a remainder must not reach an index.
+    """
+    offset = shift % max(size, 1)
+    return tirx.Select(place < offset, place + (size - offset), place - offset) if offset else place

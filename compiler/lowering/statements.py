@@ -1,11 +1,12 @@
 """Kernels written as statements that run in order, for updates that may hit one place twice."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from tvm import te, tirx
 
-from .indices import Index, Shape
+from .indices import Index, Shape, unflatten_index
 
 Body = Callable[[list[Index]], Any]  # index -> statement
 
@@ -41,7 +42,9 @@ class Statements:
     def fill(self, buffer: Any, value: Body) -> None:
         """Set every element of a buffer to `value(index)`."""
         shape = [int(size) for size in buffer.shape]
-        self.add(for_each(shape, lambda index: store(buffer, value(index), index)))
+        flat = tirx.Var("i", "int32")  # one loop, which LLVM makes a memcpy where it can
+        index = unflatten_index(flat, shape)
+        self.add(loop(flat, 0, prod(shape), store(buffer, value(index), index)))
 
     def tensors(self, name: str) -> list[te.Tensor]:
         """The written buffers as tensors, in the order they were declared."""

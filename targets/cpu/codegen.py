@@ -19,7 +19,10 @@ from tvm import s_tir, tirx
 from tvm.ir import PointerType, PrimType, Var
 
 from ..target import Target
+from .bfloat16 import broadcast_bits
+from .flatten import flatten_buffers
 from .lets import lets_to_registers
+from .peel import peel_last_iterations
 from .schedule import Scheduled
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
@@ -59,6 +62,7 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
+        mod = _apply(_apply(mod, flatten_buffers), peel_last_iterations)
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
         mod = _apply(_to_code()(mod), lets_to_registers)
@@ -93,13 +97,13 @@ def assembly(kernels: Sequence[RawKernel], target: Target) -> str:
 def _build(kernels: Sequence[RawKernel], target: Target) -> Any:
     mod = tvm.IRModule({str(k.func.attrs["global_symbol"]): k.func for k in kernels})
     passes = [tirx.transform.BF16StorageLegalize(), tirx.transform.LowerIntrin()]
-    mod = tvm.ir.transform.Sequential(passes)(mod)
+    mod = tvm.ir.transform.Sequential(passes)(_apply(mod, broadcast_bits))
     return tvm.get_global_func("target.build.llvm")(mod, llvm_target(target))
 
 
 def _to_loops() -> Any:
-    """Blocks to plain loops over flat buffers."""
-    blocks, flat = s_tir.transform, tirx.transform
+    """Blocks to plain loops."""
+    blocks = s_tir.transform
     return tvm.ir.transform.Sequential(
         [
             blocks.CanonicalizeLoop(),
@@ -110,8 +114,6 @@ def _to_loops() -> Any:
             blocks.LowerMatchBuffer(),
             blocks.StmtSimplify(),
             blocks.LowerOpaqueBlock(),
-            flat.FlattenBuffer(),
-            flat.BF16ComputeLegalize(),
         ]
     )
 
@@ -121,9 +123,10 @@ def _to_code() -> Any:
     blocks, flat = s_tir.transform, tirx.transform
     return tvm.ir.transform.Sequential(
         [
+            flat.StmtSimplify(),
+            flat.BF16ComputeLegalize(),
             flat.ConvertSSA(),  # inlining copies let expressions with their variables
             flat.NarrowDataType(32),
-            blocks.LoopPartition(),
             flat.VectorizeLoop(True),
             flat.StorageRewrite(),
             blocks.HoistIfThenElse(),

@@ -40,6 +40,8 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
         inputs: Number of parameters that are read.
         parallel: Whether the outer loops may run on the thread pool.
     """
+    if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
+        return Scheduled(func, ())
     sch = s_tir.Schedule(tvm.IRModule({"main": func}))
     sch.work_on("main")
     inline_stages(sch)

@@ -70,7 +70,13 @@ def check(
 
 def run(op: OpOverload, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
     """The results of the compiled rule of `op`."""
-    function, inputs, specs = build(op, *args, **kwargs)
+    return execute(*build(op, *args, **kwargs))
+
+
+def execute(
+    function: tvm.tirx.PrimFunc, inputs: list[torch.Tensor], specs: list[TensorSpec]
+) -> list[torch.Tensor]:
+    """Schedule and compile the stages of a kernel, and call it."""
     outputs = [torch.empty(spec.shape, dtype=spec.torch_dtype) for spec in specs]
     scheduled = schedule_kernel(function, TARGET, inputs=len(inputs), parallel=False)
     raw = lower_kernel(scheduled, "kernel", TARGET)

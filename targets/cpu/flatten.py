@@ -1,0 +1,66 @@
+"""Buffers of several dimensions -> one dimension, indexed by the row-major position.
+
+This stands for `tirx.FlattenBuffer`, which rewrites indices on the way and gets some wrong:
+`x[(i // 7 + 2) % 5, (i % 7 + 4) % 7]` reads `x[(i + 14) % 35]`, and `x[(11 - i) // 2]` reads
+`x[i // -2 + 5]`. Here the position is written down as it is; `StmtSimplify` then shortens it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tvm_ffi
+from tvm import ir, tirx
+
+
+def flatten_buffers(func: Any) -> Any:
+    """The function over one-dimensional buffers; booleans are stored as bytes."""
+    flat = _FlatBuffers()
+    rules = (
+        (ir.TensorLoad, flat.load),
+        (tirx.BufferStore, flat.store),
+        (tirx.AllocBuffer, flat.allocate),
+    )
+    params = [flat.of(param) for param in func.params]
+    body = tvm_ffi.structural_map(func.body, rules)
+    return tirx.PrimFunc(params, body, func.ret_type, func.attrs)
+
+
+class _FlatBuffers:
+    """The one-dimensional buffer of each buffer met so far."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[Any, Any]] = []
+
+    def of(self, buffer: Any) -> Any:
+        for old, new in self._pairs:
+            if old.same_as(buffer):
+                return new
+        dtype = "int8" if _is_bool(buffer) else str(buffer.ty.dtype)
+        size = math.prod(int(extent) for extent in buffer.ty.shape)
+        new = tirx.decl_buffer((size,), dtype, buffer.name, scope=buffer.scope(), layout=None)
+        self._pairs.append((buffer, new))
+        return new
+
+    def load(self, node: Any) -> Any:
+        value = tirx.BufferLoad(self.of(node.source), [_position(node.source, node.indices)])
+        return value.astype("bool") if _is_bool(node.source) else value
+
+    def store(self, node: Any) -> Any:
+        value = node.value.astype("int8") if _is_bool(node.buffer) else node.value
+        return tirx.BufferStore(self.of(node.buffer), value, [_position(node.buffer, node.indices)])
+
+    def allocate(self, node: Any) -> Any:
+        return tirx.AllocBuffer(self.of(node.buffer))
+
+
+def _is_bool(buffer: Any) -> bool:
+    return str(buffer.ty.dtype) == "bool"
+
+
+def _position(buffer: Any, index: Sequence[Any]) -> Any:
+    """Row-major position of an element."""
+    position: Any = tirx.const(0, "int32")
+    for place, extent in zip(index, buffer.ty.shape, strict=True):
+        position = position * int(extent) + place
+    return position
