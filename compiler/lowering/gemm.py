@@ -118,7 +118,9 @@ def accumulate(
 
     def element(*at: Index) -> Any:
         *batch, m, n = at
-        product = left(batch, m, k).astype(dtype) * right.read(batch, k, n).astype(dtype)
+        # Right first: stages run in the order they are read, and what makes the left operand of
+        # an attention (the rows of its softmax) should come last.
+        product = right.read(batch, k, n).astype(dtype) * left(batch, m, k).astype(dtype)
         return te.sum(product, axis=k)
 
     shape = (*batches, rows, right.columns)
