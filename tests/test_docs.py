@@ -53,4 +53,4 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     saved = {path.name for path in (tmp_path / "build").iterdir()}
-    assert saved == {"libmodel.so", "libmodel.a", "model.h", "model.json"}
+    assert saved == {"libmodel.so", "libmodel.a", "model.c", "model.h", "model.json"}

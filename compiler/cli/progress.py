@@ -28,7 +28,7 @@ def _bars() -> Iterator[Progress]:
 
     tasks = {}
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(file=sys.stderr), transient=True) as bars:
 
         def report(stage: str, done: float) -> None:
             if stage not in tasks:

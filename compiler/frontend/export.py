@@ -1,8 +1,10 @@
 """A module as an `ExportedProgram`, in evaluation mode, the user's module left as it was."""
 
+import io
+import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +66,7 @@ def export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> E
         CompileError: The model fails on its inputs, or neither way can follow it.
     """
     args, kwargs = _own_tensors((args, kwargs))
-    with _evaluation_mode(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _evaluation_mode(model), quiet():
         try:
             return _export_flat(model, args, kwargs)
         except CompileError:
@@ -104,6 +105,19 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what PyTorch logs, warns and prints about an export from the user; errors say it."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

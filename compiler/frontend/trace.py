@@ -11,7 +11,7 @@ from ..verify import verify
 from .build import build_program
 from .decompositions import decomposition_table
 from .example_inputs import example_call
-from .export import export, own_interface
+from .export import export, own_interface, quiet
 from .fold import fold_constants
 from .refusals import refuse_random
 from .simplify_constants import simplify_constants
@@ -45,7 +45,8 @@ def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object =
             got=type(model).__name__,
             fix="pass an nn.Module, a torch.export.ExportedProgram or a Program",
         )
-    functional = exported.program.run_decompositions(decomposition_table())
+    with quiet():
+        functional = exported.program.run_decompositions(decomposition_table())
     program = build_program(replace(exported, program=functional))
     fold_constants(program)
     program.tidy()
