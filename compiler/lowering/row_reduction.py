@@ -20,7 +20,9 @@ _OPERATORS: dict[str, tuple[Callable[..., Any], Callable[[Any, Any], Any]]] = {
 }
 
 
-def row_reduce(x: te.Tensor, count: int, combine: str, kernel: KernelBuilder) -> te.Tensor:
+def row_reduce(
+    x: te.Tensor, count: int, combine: str, kernel: KernelBuilder, *, tagged: bool = True
+) -> te.Tensor:
     """The last `count` axes of x reduced to none.
 
     Args:
@@ -28,11 +30,13 @@ def row_reduce(x: te.Tensor, count: int, combine: str, kernel: KernelBuilder) ->
         count: How many axes hold the elements of one row.
         combine: "sum", "max" or "min".
         kernel: Knows how many lanes a vector has.
+        tagged: Whether rows run one after the other with the stage that reads them; else every
+            step is a loop nest of its own.
     """
     reduce, pair = _OPERATORS[combine]
     lead, tail = shape_of(x)[: len(x.shape) - count], shape_of(x)[len(x.shape) - count :]
     size, lanes = math.prod(tail), kernel.lanes(str(x.dtype))
-    notes = row_notes(len(lead))
+    notes = row_notes(len(lead)) if tagged else {}
 
     def element(row: Sequence[Index], position: Index) -> Any:
         return x(*row, *unflatten_index(position, tail))

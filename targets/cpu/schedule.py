@@ -64,7 +64,7 @@ def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) 
     """Compute row stages inside the row loop of the stage that reads them last."""
     rows, last = [stage for stage in todo if stage.template == "rows"], todo[-1]
     depth = rows[0].rows
-    if last.kind != "injective" or not 0 < depth < len(last.axes):
+    if last.kind != "injective" or not 0 < depth <= len(last.axes):
         return set()
     loops = sch.get_loops(last.block)[:depth]
     row = sch.fuse(*loops) if depth > 1 else loops[0]
