@@ -15,8 +15,9 @@ def run(options: Namespace) -> None:
     # What a model or print_after prints must not mix with the JSON on stdout.
     quiet = redirect_stdout(sys.stderr if options.json else sys.stdout)
     with quiet, show_progress(always=options.progress) as progress:
-        progress(f"load {options.model}", 0.0)
+        progress("load", 0.0)
         model, example_inputs = load_model(options.model, options.input)
+        progress("load", 1.0)
         artifact = compile_model(
             model,
             example_inputs,
