@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Artifact:
     folder: Path
     pass_seconds: Sequence[float] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)  # of the making of runners
     _keep: Any = field(
         default=None, repr=False
     )  # what deletes a temporary folder when the artifact goes
@@ -107,10 +109,13 @@ class Artifact:
     def _arrays(self, inputs: Sequence[Any], by_name: Mapping[str, Any]) -> list[np.ndarray]:
         return as_arrays(inputs, by_name, self.manifest.inputs)
 
-    @cached_property
+    @property
     def _runner(self) -> NativeRunner | EmulatedRunner:
-        if not runs_here(self.manifest.target):
-            return self._emulated
+        with self._lock:
+            return self._native if runs_here(self.manifest.target) else self._emulated
+
+    @cached_property
+    def _native(self) -> NativeRunner:
         library = self.folder / f"lib{self.manifest.name}.so"
         return NativeRunner(self.manifest, library, self._weights)
 

@@ -5,6 +5,7 @@ outputs: v flattened, sums, x (copied), w (copied), sums again (copied)
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,9 @@ def reference(x: np.ndarray, seed: int = 0) -> list[np.ndarray]:
     b = random.standard_normal(COLUMNS, np.float32)
     v = np.maximum(x @ w + b, 0)
     return [v.reshape(-1), v.sum(1), x, w, v.sum(1)]
+
+
+def assert_matches(outputs: Sequence[np.ndarray], x: np.ndarray, seed: int = 0) -> None:
+    """Fail unless the outputs are the model's."""
+    for output, expected in zip(outputs, reference(x, seed), strict=True):
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)

@@ -17,7 +17,15 @@ from penjing.compiler.library.link import POOL_SOURCE
 from penjing.compiler.runners import process
 
 from .c_programs import PROGRAMS, build_program, run_guarded, run_under_valgrind
-from .hand_written import COLUMNS, INNER, ROWS, example_input, make_artifact, reference
+from .hand_written import (
+    COLUMNS,
+    INNER,
+    ROWS,
+    assert_matches,
+    example_input,
+    make_artifact,
+    reference,
+)
 
 HOST = targets.get("host")
 
@@ -143,8 +151,7 @@ def test_weights_of_another_build_are_refused() -> None:
 def test_no_byte_outside_the_buffers_is_accessed(weights: str) -> None:
     x = example_input()
     for outputs in run_guarded(make_artifact(weights=weights), x):
-        for output, expected in zip(outputs, reference(x), strict=True):
-            np.testing.assert_allclose(output, expected, rtol=1e-5)
+        assert_matches(outputs, x)
 
 
 @pytest.mark.qemu
@@ -152,8 +159,7 @@ def test_no_byte_outside_the_buffers_is_accessed(weights: str) -> None:
 def test_no_byte_outside_the_buffers_is_accessed_on_arm(target: str) -> None:
     x = example_input()
     for outputs in run_guarded(make_artifact(target), x):
-        for output, expected in zip(outputs, reference(x), strict=True):
-            np.testing.assert_allclose(output, expected, rtol=1e-5)
+        assert_matches(outputs, x)
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
@@ -170,7 +176,7 @@ def test_sanitizers_find_nothing(artifact: Artifact, tmp_path: Path) -> None:
     build_program(HOST, sources, program, *options)
     (tmp_path / "inputs").write_bytes(example_input().tobytes())
     files = [tmp_path / "inputs", tmp_path / "outputs"]
-    command = [program, "-", "-", *files, "-", "-", "1", "1"]
+    command = [str(word) for word in (program, "-", "-", *files, "-", "-", 1, 1)]
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # the driver frees nothing
     done = subprocess.run(command, capture_output=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")

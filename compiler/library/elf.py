@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SYMTAB, NOBITS, _DYNAMIC, _DYNSYM = 2, 8, 6, 11  # section types
 _GNU_STACK, _EXECUTABLE = 0x6474E551, 1  # program header type and flag
-_LOCAL = 0  # symbol binding
+_LOCAL, GLOBAL = 0, 1  # symbol bindings
 HIDDEN = 2  # symbol visibility
 _NEEDED, _TEXTREL = 1, 22  # dynamic tags
 

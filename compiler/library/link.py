@@ -35,6 +35,7 @@ _LINK = (
 # Workers may still be on their way out of the library when it is unloaded: it stays.
 _LINK_THREADS = ("-Wl,-z,nodelete", "-lpthread", "-lc")
 
+_LAUNCH = "__TVMBackendParallelLaunch"
 _LIBC = frozenset({"memcpy", "memset", "memmove"})
 _WEIGHTS = """\
     .section .rodata.{name}_weights,"a",%progbits
@@ -134,19 +135,20 @@ def _is_libc(symbol: str, threads: int) -> bool:
 def _own_kernels(kernels: bytes, name: str) -> bytes:
     """The kernels' object with every symbol prefixed by the model's name and invisible outside.
 
-    TVM's code calls through a weak pointer variable to start a parallel loop; under its new name
-    it is the one that the model's own thread pool defines.
+    TVM's code calls through a weak pointer variable to start a parallel loop. Under its new name it
+    is the one that the model's thread pool defines; no longer weak, it also makes linkers take the
+    pool out of the static library.
     """
     elf = Elf(kernels)
     defined = {symbol.name for symbol in elf.symbols() if symbol.is_defined}
 
     def rename(symbol: str) -> str:
-        if symbol == "__TVMBackendParallelLaunch":
+        if symbol == _LAUNCH:
             return f"{name}_parallel_launch"
         is_ours = symbol not in defined or symbol.startswith(f"{name}_")
         return symbol if is_ours else f"{name}_{symbol}"
 
-    return hide_symbols(drop_debug(kernels), rename)
+    return hide_symbols(drop_debug(kernels), rename, undefine=(_LAUNCH,))
 
 
 def _helpers(toolchain: Toolchain, objects: Sequence[Path]) -> tuple[str, ...]:

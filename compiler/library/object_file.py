@@ -1,20 +1,27 @@
 """Changes to relocatable ELF objects: names, visibility, debug sections."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from .elf import HIDDEN, NOBITS, SYMTAB, Elf, Section
+from .elf import GLOBAL, HIDDEN, NOBITS, SYMTAB, Elf, Section, Symbol
 
 _DEBUG = (".debug_", ".rel.debug_", ".rela.debug_")
 _ABSOLUTE = 0xFFF1  # section index of symbols that are in no section
 _WORD = 8  # alignment of the section headers
 
 
-def hide_symbols(data: bytes, rename: Callable[[str], str]) -> bytes:
+def hide_symbols(
+    data: bytes, rename: Callable[[str], str], undefine: Collection[str] = ()
+) -> bytes:
     """An object whose global symbols carry new names, the defined ones hidden.
 
     Hidden symbols link the parts of one library but are invisible outside it; the new names keep
     two libraries apart that are linked into one program.
+
+    Args:
+        data: The object.
+        rename: Old name -> new name.
+        undefine: Old names of symbols that another object defines.
     """
     elf = Elf(data)
     table = next(section for section in elf.sections if section.type == SYMTAB)
@@ -26,7 +33,9 @@ def hide_symbols(data: bytes, rename: Callable[[str], str]) -> bytes:
         if new != symbol.name:
             struct.pack_into("<I", patched, symbol.entry_offset, len(names))
             names += new.encode() + b"\0"
-        if symbol.is_defined:
+        if symbol.name in undefine:
+            _undefine(patched, elf, symbol)
+        elif symbol.is_defined:
             visibility = symbol.entry_offset + elf.layout.symbol_info + 1
             patched[visibility] = patched[visibility] & ~3 | HIDDEN
     _set_header(patched, elf, strings, offset=len(patched), size=len(names))
@@ -73,6 +82,15 @@ def _detach_symbols(patched: bytearray, elf: Elf, numbers: set[int]) -> None:
             if number in numbers:
                 patched[entry : entry + size] = bytes(size)
                 struct.pack_into("<H", patched, entry + layout.symbol_section, _ABSOLUTE)
+
+
+def _undefine(patched: bytearray, elf: Elf, symbol: Symbol) -> None:
+    """Turn a symbol into a reference, keeping its name."""
+    layout, entry = elf.layout, symbol.entry_offset
+    name = patched[entry : entry + 4]
+    size = struct.calcsize(layout.symbol)
+    patched[entry : entry + size] = name + bytes(size - 4)
+    patched[entry + layout.symbol_info] = GLOBAL << 4
 
 
 def _set_header(patched: bytearray, elf: Elf, section: Section, *, offset: int, size: int) -> None:
