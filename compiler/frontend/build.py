@@ -59,7 +59,7 @@ class _Builder:
             if spec.kind is InputKind.USER_INPUT:
                 self.values[node] = self._input(node, spec.arg)
         for node, spec in zip(placeholders, signature.input_specs, strict=True):
-            if spec.kind is not InputKind.USER_INPUT and node.users:
+            if spec.kind not in (InputKind.USER_INPUT, InputKind.TOKEN) and node.users:
                 self.values[node] = self.weights.node(spec)
         for node in self.exported.graph.nodes:
             if node.op == "call_function" and node.target not in _CHECKS:
@@ -84,12 +84,12 @@ class _Builder:
         return new
 
     def _call(self, node: Node) -> Any:
+        origin = origin_of_traced(node, self.interface.root)
+        refuse_call(node, origin)
         args: Any
         args, kwargs = map_arg((node.args, node.kwargs), self.values.__getitem__)
         if node.target is operator.getitem:
             return self._item(*args)
-        origin = origin_of_traced(node, self.interface.root)
-        refuse_call(node, origin)
         assert isinstance(node.target, OpOverload), node.target
         self.emit.origin, self.emit.traced = origin, node
         try:
@@ -116,4 +116,7 @@ class _Builder:
         assert isinstance(results, (tuple, list))
         pairs = zip(specs, results, strict=True)
         wanted = [result for spec, result in pairs if spec.kind is OutputKind.USER_OUTPUT]
-        self.graph.output(tuple(self.values[node] for node in wanted if isinstance(node, Node)))
+        tensors = tuple(self.values[node] for node in wanted if isinstance(node, Node))
+        if not tensors:
+            raise CompileError("the model returns no tensor", fix="return what is to be computed")
+        self.graph.output(tensors)

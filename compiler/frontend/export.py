@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from ..errors import CompileError
 from ..structure import Structure
+from .decompositions import decomposition_table
 from .flat_module import ROOT, FlatModule
 from .input_names import names_of_inputs
 
@@ -39,6 +40,27 @@ class Exported:
     out_spec: Structure
 
 
+def exported_by_user(program: ExportedProgram) -> Exported:
+    """The user's exported program, functional and decomposed.
+
+    Raises:
+        CompileError: PyTorch cannot make it functional.
+    """
+    with quiet():
+        try:
+            return functional(own_interface(program))
+        except CompileError:
+            raise
+        except Exception as error:
+            raise _explained("the exported program", error) from error
+
+
+def functional(exported: Exported) -> Exported:
+    """The same without writes to operands, on the level of operators that penjing keeps whole."""
+    program = exported.program.run_decompositions(decomposition_table())
+    return replace(exported, program=program)
+
+
 def own_interface(program: ExportedProgram) -> Exported:
     """An exported program with the interface that it says it has."""
     signature, call = program.graph_signature, program.call_spec
@@ -57,7 +79,7 @@ def _constants(arguments: list[Any]) -> dict[int, object]:
 
 
 def export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exported:
-    """`torch.export` of the model in evaluation mode.
+    """`torch.export` of the model in evaluation mode, functional and decomposed.
 
     Non-strict tracing runs the model's Python and follows more models; what it cannot follow is
     tried again by strict tracing, which reads the byte code.
@@ -68,16 +90,17 @@ def export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> E
     args, kwargs = _own_tensors((args, kwargs))
     with _evaluation_mode(model), quiet():
         try:
-            return _export_flat(model, args, kwargs)
+            return functional(_export_flat(model, args, kwargs))
         except CompileError:
             raise
         except Exception as error:
             first = error
         _check_runs(model, args, kwargs)
         try:
-            return own_interface(torch.export.export(model, args, kwargs, strict=True))
+            program = torch.export.export(model, args, kwargs, strict=True)
+            return functional(own_interface(program))
         except Exception:
-            raise _explained(model, first) from first
+            raise _explained(type(model).__name__, first) from first
 
 
 def _export_flat(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exported:
@@ -135,11 +158,11 @@ def _check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
         ) from error
 
 
-def _explained(model: nn.Module, error: Exception) -> CompileError:
+def _explained(what: str, error: Exception) -> CompileError:
     lines = str(error).strip().splitlines()
     return CompileError(
         "PyTorch cannot export the model",
-        at=type(model).__name__,
+        at=what,
         got=": ".join([type(error).__name__, *lines[:1]]),
         fix="torch.export.export shows more; control flow on tensor values is a common cause",
     )

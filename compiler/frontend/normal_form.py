@@ -1,6 +1,7 @@
 """The normal form of a node that a pass inserted, the same that `trace` writes."""
 
 import operator
+from typing import Any
 
 from torch._ops import OpOverload
 from torch.fx import Node
@@ -22,26 +23,36 @@ def normalize_node(node: Node) -> bool:
         is_normal = (args, kwargs) == (node.args, node.kwargs)
         node.args, node.kwargs = args, kwargs
         return not is_normal
-    emit = Emitter(node.graph)
-    emit.origin = origin_of(node)
-    emit.traced = node
     with node.graph.inserting_before(node):
-        result = rule(emit, *args, **kwargs)
-    return _replace_results(node, result) if isinstance(result, list) else _replace(node, result)
-
-
-def _replace(node: Node, result: Node) -> bool:
-    same = (result.target, result.args, result.kwargs) == (node.target, node.args, node.kwargs)
-    if same and result.op == "call_function" and not result.users:
-        node.graph.erase_node(result)
+        result = rule(_EmitterBefore(node), *args, **kwargs)
+    if result is node:
         return False
-    replace_by(node, result)
+    if isinstance(result, list):
+        _replace_results(node, result)
+    else:
+        replace_by(node, result)
     return True
 
 
-def _replace_results(node: Node, results: list[Node]) -> bool:
+class _EmitterBefore(Emitter):
+    """Inserts calls in front of a node; the node itself serves as the call that equals it."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.graph)
+        self.origin = origin_of(node)
+        self.traced = node
+
+    def __call__(self, target: OpOverload, *args: Any, **kwargs: Any) -> Node:
+        node = self.traced
+        assert node is not None
+        args, kwargs = normal_arguments(target, args, kwargs)
+        if (target, args, kwargs) == (node.target, node.args, node.kwargs):
+            return node
+        return super().__call__(target, *args, **kwargs)
+
+
+def _replace_results(node: Node, results: list[Node]) -> None:
     for user in list(node.users):
         assert user.target is operator.getitem, user
         replace_by(user, results[user.args[1]])  # type: ignore[index]
     node.graph.erase_node(node)
-    return True

@@ -143,6 +143,23 @@ def adaptive_avg_pool2d(emit: Emitter, x: Node, size: list[int]) -> Node:
     return emit(_ATEN.adaptive_avg_pool2d.default, x, size)
 
 
+@normalizes(_ATEN.rrelu_with_noise_functional.default)
+def rrelu(
+    emit: Emitter,
+    x: Node,
+    noise: Node,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: None = None,
+) -> Any:
+    """leaky_relu with the mean slope, unless the slopes are drawn."""
+    if training:
+        op = _ATEN.rrelu_with_noise_functional.default
+        return emit(op, x, noise, lower, upper, training, generator)
+    return [emit(_ATEN.leaky_relu.default, x, (lower + upper) / 2), noise]
+
+
 @normalizes(_ATEN.max_pool2d_with_indices.default)
 def max_pool2d(emit: Emitter, x: Node, *window: Any) -> Any:
     """The pool that gives values alone, unless something reads the indices."""

@@ -1,5 +1,6 @@
 """What a traced model must not contain, and how that is said."""
 
+import operator
 from collections.abc import Collection
 
 import torch
@@ -13,12 +14,12 @@ from ..text import op_name
 
 def refuse_call(node: Node, origin: Origin) -> None:
     """Raise where a traced call has a value that static, flat programs cannot hold."""
-    if not isinstance(node.target, OpOverload):
+    if not isinstance(node.target, OpOverload) and node.target is not operator.getitem:
         raise CompileError(
-            "control flow that depends on tensor values is not supported",
+            "control flow on tensor values, and operators with side effects, are not supported",
             at=str(origin),
             got=op_name(node.target),
-            fix="compute both branches and choose with torch.where, or unroll the loop",
+            fix="compute both branches and choose with torch.where, unroll loops, remove prints",
         )
     values = node.meta.get("val")
     for value in values if isinstance(values, (tuple, list)) else (values,):

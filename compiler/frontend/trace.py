@@ -1,7 +1,6 @@
 """`trace`: a model becomes a Program."""
 
-from dataclasses import replace
-
+import torch
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -9,9 +8,8 @@ from ..errors import CompileError
 from ..program import Program
 from ..verify import verify
 from .build import build_program
-from .decompositions import decomposition_table
 from .example_inputs import example_call
-from .export import export, own_interface, quiet
+from .export import export, exported_by_user
 from .fold import fold_constants
 from .refusals import refuse_random
 from .simplify_constants import simplify_constants
@@ -35,19 +33,19 @@ def trace(model: nn.Module | ExportedProgram | Program, example_inputs: object =
     """
     if isinstance(model, Program):
         return model.copy()
+    if isinstance(model, torch._dynamo.OptimizedModule):
+        model = model._orig_mod
     if isinstance(model, nn.Module):
         exported = export(model, *example_call(model, example_inputs))
     elif isinstance(model, ExportedProgram):
-        exported = own_interface(model)
+        exported = exported_by_user(model)
     else:
         raise CompileError(
             "cannot trace this object",
             got=type(model).__name__,
             fix="pass an nn.Module, a torch.export.ExportedProgram or a Program",
         )
-    with quiet():
-        functional = exported.program.run_decompositions(decomposition_table())
-    program = build_program(replace(exported, program=functional))
+    program = build_program(exported)
     fold_constants(program)
     program.tidy()
     simplify_constants(program)

@@ -60,7 +60,9 @@ class WeightTable:
     def _tensor(self, name: str) -> torch.Tensor:
         tensor = self.exported.state_dict.get(name, self.exported.constants.get(name))
         assert isinstance(tensor, torch.Tensor), name
-        if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+        is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        is_dense = tensor.layout is torch.strided and not (tensor.is_quantized or is_wrapped)
+        if tensor.is_meta or not is_dense:
             raise CompileError(
                 "weights must be dense tensors with values",
                 at=name,
