@@ -96,8 +96,19 @@ class Artifact:
         """Write the library, header, source and manifest to a directory, made if it is missing.
 
         Files appear complete or not at all, the manifest last.
+
+        Raises:
+            CompileError: The directory cannot be written.
         """
         directory = Path(directory)
+        try:
+            self._save(directory)
+        except OSError as error:
+            raise CompileError(
+                "cannot write the artifact", at=str(directory), got=error.strerror or str(error)
+            ) from error
+
+    def _save(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         files = [*self.manifest.files, f"{self.manifest.name}.json"]
         with tempfile.TemporaryDirectory(dir=directory, prefix=".penjing-") as temporary:

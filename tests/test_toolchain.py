@@ -3,7 +3,6 @@
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +21,10 @@ needs_zig = pytest.mark.skipif(
 
 
 @pytest.fixture
-def no_compilers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """An empty PATH; gives the only folder in it."""
+def no_compilers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A PATH without any program."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("PENJING_CC", raising=False)
-    return tmp_path
 
 
 def test_the_environment_variable_may_hold_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,9 +47,8 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         toolchain.find_toolchain(targets.get("host"))
 
 
-def test_nothing_installed_tells_what_to_install(
-    no_compilers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_compilers")
+def test_nothing_installed_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CompileError) as raised:
         toolchain.find_toolchain(targets.get("armv7-a9"))

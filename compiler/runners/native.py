@@ -1,5 +1,6 @@
 """Runs a library inside this process."""
 
+import _ctypes
 import ctypes
 import threading
 import weakref
@@ -33,10 +34,11 @@ class NativeRunner:
         self._function.restype = ctypes.c_int
         self._weights = None if weights is None else np.memmap(weights, np.uint8, "r")
         self._local = threading.local()
+        weakref.finalize(self, _ctypes.dlclose, self._library._handle)
         if manifest.threads > 1:
             set_threads = self._library[f"{manifest.name}_set_threads"]
             set_threads(manifest.threads)
-            weakref.finalize(self, set_threads, 1)  # stops the workers
+            weakref.finalize(self, set_threads, 1)  # runs first: stops the workers
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for inputs as the library takes them.
