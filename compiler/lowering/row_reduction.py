@@ -6,17 +6,58 @@ the n % lanes elements that fill no vector are added last. No step needs a bound
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import te, tirx
 
 from .builder import KernelBuilder
+from .floats import dtype_of, is_nan
 from .indices import Index, shape_of, unflatten_index
 
-_OPERATORS: dict[str, tuple[Callable[..., Any], Callable[[Any, Any], Any]]] = {
-    "sum": (te.sum, lambda a, b: a + b),
-    "max": (te.max, tirx.max),
-    "min": (te.min, tirx.min),
+
+@dataclass(frozen=True)
+class Operator:
+    """How elements are combined: over a reduction axis, two of them, and what none of them give."""
+
+    reduce: Callable[..., Any]
+    pair: Callable[[Any, Any], Any]
+    identity: Callable[[str], Any]  # dtype -> expression
+
+
+def _operator(pair: Callable[[Any, Any], Any], identity: Callable[[str], Any]) -> Operator:
+    return Operator(te.comm_reducer(pair, identity), pair, identity)
+
+
+def _least(dtype: str) -> Any:
+    return tirx.const(-math.inf, dtype) if "float" in dtype else tirx.min_value(dtype)
+
+
+def _most(dtype: str) -> Any:
+    return tirx.const(math.inf, dtype) if "float" in dtype else tirx.max_value(dtype)
+
+
+def _larger(a: Any, b: Any) -> Any:
+    return tirx.Select(tirx.Or(a > b, _is_nan(a)), a, b)
+
+
+def _smaller(a: Any, b: Any) -> Any:
+    return tirx.Select(tirx.Or(a < b, _is_nan(a)), a, b)
+
+
+def _is_nan(x: Any) -> Any:
+    return is_nan(x) if "float" in dtype_of(x) else tirx.const(False)
+
+
+OPERATORS = {
+    "sum": _operator(lambda a, b: a + b, lambda dtype: tirx.const(0, dtype)),
+    "prod": _operator(lambda a, b: a * b, lambda dtype: tirx.const(1, dtype)),
+    # The maximum or minimum of numbers; what NaN gives depends on its place.
+    "max": _operator(lambda a, b: tirx.max(a, b), _least),
+    "min": _operator(lambda a, b: tirx.min(a, b), _most),
+    # The same, and NaN where there is one.
+    "amax": _operator(_larger, _least),
+    "amin": _operator(_smaller, _most),
 }
 
 
@@ -28,12 +69,13 @@ def row_reduce(
     Args:
         x: [rows..., elements...].
         count: How many axes hold the elements of one row.
-        combine: "sum", "max" or "min".
+        combine: A name in `OPERATORS`.
         kernel: Knows how many lanes a vector has.
         tagged: Whether rows run one after the other with the stage that reads them; else every
             step is a loop nest of its own.
     """
-    reduce, pair = _OPERATORS[combine]
+    operator = OPERATORS[combine]
+    reduce, pair = operator.reduce, operator.pair
     lead, tail = shape_of(x)[: len(x.shape) - count], shape_of(x)[len(x.shape) - count :]
     size, lanes = math.prod(tail), kernel.lanes(str(x.dtype))
     notes = row_notes(len(lead)) if tagged else {}
