@@ -1,6 +1,7 @@
 """Shapes and dtypes of an op's results, computed without values (and remembered)."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,8 +22,13 @@ def fake_of(specs: Specs) -> Any:
     """A dense FakeTensor for one spec, a tuple of them for a tuple."""
     if isinstance(specs, tuple):
         return tuple(None if spec is None else fake_of(spec) for spec in specs)
+    return _fake_tensor(specs)
+
+
+@cache  # nothing writes to them, so one for each spec serves every node
+def _fake_tensor(spec: TensorSpec) -> torch.Tensor:
     with _FAKE_MODE:
-        return torch.empty(specs.shape, dtype=specs.torch_dtype)
+        return torch.empty(spec.shape, dtype=spec.torch_dtype)
 
 
 def specs_of(value: Any) -> Specs:

@@ -44,7 +44,7 @@ def optimize(
     steps = as_passes(passes)
     _check_name(print_after, steps)
     result = program.copy()
-    result.tidy()
+    result.drop_dead()
     verify(result)
     _dump(result, dump_dir, 0, "input")
     for number, pass_ in enumerate(steps[:stop_at], 1):
@@ -54,6 +54,7 @@ def optimize(
         if print_after in (pass_.name, "all"):
             print(_after_text(result))  # noqa: T201  # what print_after is for
         _dump(result, dump_dir, number, pass_.name)
+    result.tidy()
     return result
 
 
@@ -82,7 +83,7 @@ def _run_step(program: Program, template: Pass, number: int, steps: Sequence[Pas
     try:
         report.rewrites = pass_.run(program)
         report.seconds = perf_counter() - start
-        program.tidy()
+        program.drop_dead()
         verify(program)
         _check_honest(report.rewrites, before, _fingerprint(program))
     except Exception as error:

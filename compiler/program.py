@@ -136,6 +136,12 @@ class Program:
 
     def tidy(self) -> int:
         """Drop dead nodes and unused weights, recompile `module`; the number of nodes dropped."""
+        dropped = self.drop_dead()
+        self.module.recompile()
+        return dropped
+
+    def drop_dead(self) -> int:
+        """Drop dead nodes and unused weights; the number of nodes dropped."""
         before = len(self.graph.nodes)
         dead = [n for n in reversed(self.graph.nodes) if n.op not in ("placeholder", "output")]
         for node in dead:
@@ -145,7 +151,6 @@ class Program:
         for name in self.weights:
             if name not in used:
                 delete_weight(self.module, name)
-        self.module.recompile()
         return before - len(self.graph.nodes)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

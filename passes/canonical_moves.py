@@ -71,11 +71,11 @@ def _slice(program: Program, node: Node) -> Node | None:
 def _select(program: Program, node: Node) -> Node | None:
     """Selected as early as possible; from an axis of size 1 it is a reshape."""
     source, dim, index = _source(node), *_ints(node.args[1:])
-    if shape_of(source)[dim] == 1:
-        return _reshaped(node, source)
     if source.target is _SLICE and _bounds(source)[0] == dim:
         _, start, _, step = _bounds(source)
         return insert_call(node, _SELECT, _source(source), dim, start + index * step)
+    if shape_of(source)[dim] == 1:
+        return _reshaped(node, source)
     if source.target is _PERMUTE and all(user.target is _SELECT for user in source.users):
         return _select_then_permute(node, source, dim, index)
     if source.target is _RESHAPE and all(user.target is _SELECT for user in source.users):

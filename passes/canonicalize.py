@@ -40,7 +40,7 @@ class Canonicalize(Pass):
             if not changed:
                 return count
             count += changed
-            program.tidy()
+            program.drop_dead()
         raise AssertionError(f"no fixed point after {_MOST_SWEEPS} sweeps")
 
 

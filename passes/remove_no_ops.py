@@ -132,11 +132,6 @@ def _pad(program: Program, self: Node, pad: list[int], **_: Any) -> Node | None:
     return None if any(pad) else self
 
 
-@_gives(_ATEN.clamp.default)
-def _clamp(program: Program, self: Node, min: float | None, max: float | None) -> Node | None:
-    return self if min is None and max is None else None
-
-
 @_gives(
     _ATEN.avg_pool1d.default,
     _ATEN.avg_pool2d.default,

@@ -1,15 +1,18 @@
 """Runs passes on small models, and checks that these still compute what PyTorch computes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch.fx import Node
 
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_manager import optimize
 from penjing.compiler.program import Program
+from penjing.compiler.verify import verify
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -64,3 +67,47 @@ def assert_close(got: Any, wanted: Any, tolerance: float) -> None:
     assert len(got) == len(wanted)
     for left, right in zip(got, wanted, strict=True):
         assert_close(left, right, tolerance)
+
+
+Make = Callable[..., Node | tuple[Node, ...]]
+_Specs = tuple[tuple[tuple[int, ...], torch.dtype], ...]
+
+
+def program_of(
+    make: Make, *inputs: torch.Tensor, weights: Sequence[torch.Tensor] = (), outputs: int = 1
+) -> Program:
+    """A program that returns what `make(before, *input nodes, *weight nodes)` inserts.
+
+    It holds what a pass could leave behind, where `trace` would have normalized it.
+    """
+    specs = tuple((tuple(x.shape), x.dtype) for x in inputs)
+    program = _program_with_interface(specs, outputs).copy()
+    end = program.graph.output_node()
+    nodes = [program.add_weight(weight, name="w") for weight in weights]
+    made = make(end, *program.input_nodes, *nodes)
+    end.args = ((made,) if isinstance(made, Node) else made,)
+    program.tidy()
+    verify(program)
+    return program
+
+
+class _Copies(nn.Module):
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> Any:
+        copies = tuple(x.relu() for _ in range(self.outputs))
+        return copies if self.outputs > 1 else copies[0]
+
+
+@cache
+def _program_with_interface(specs: _Specs, outputs: int) -> Program:
+    inputs = tuple(torch.zeros(shape, dtype=dtype) for shape, dtype in specs)
+    return trace(_Copies(outputs), inputs)
+
+
+def body(program: Program) -> str:
+    """The program's text without its inputs."""
+    lines = str(program).splitlines()
+    return "\n".join(line for line in lines if " = input " not in line)

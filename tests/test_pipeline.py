@@ -1,0 +1,58 @@
+import time
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penjing.compiler.frontend.trace import trace
+from penjing.compiler.pass_manager import optimize
+from penjing.compiler.program import Program
+from penjing.compiler.regions import regions
+from penjing.passes.pipeline import CPU_PIPELINE
+from tests.random_programs import random_program
+from tests.support import assert_close
+from tests.zoo import ZOO, call, make, tensors_of
+
+QUICK = ("own_mobilenet_v2", "own_transformer", "gpt2", "llama")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_random_programs_keep_their_values(seed: int, size: int) -> None:
+    program, x = random_program(Random(seed), size)
+    result = optimize(program, CPU_PIPELINE)
+    assert_close(result.run(x), program.run(x), 1e-9)  # float64, sums in another order
+    _check_regions(result)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ZOO]
+)
+def test_models_keep_their_values(name: str) -> None:
+    model, inputs = make(name)
+    program = optimize(trace(model, inputs), CPU_PIPELINE)
+    got = program.run(**inputs) if isinstance(inputs, dict) else program.run(*inputs)
+    # Folded batch norms are within 1e-5.
+    assert_close(tensors_of(got), tensors_of(call(model, inputs)), 1e-5)
+    _check_regions(program)
+    again = optimize(program, CPU_PIPELINE).reports[len(program.reports) :]
+    assert {report.name: report.rewrites for report in again if report.rewrites} == {}
+
+
+def _check_regions(program: Program) -> None:
+    """Every call is in exactly one region, which comes after all regions it reads."""
+    seen = {*program.graph.find_nodes(op="get_attr"), *program.input_nodes}
+    for region in regions(program):
+        assert seen.issuperset(region.inputs)
+        assert seen.isdisjoint(region.nodes)
+        assert region.outputs
+        seen |= set(region.nodes)
+    assert seen == {node for node in program.graph.nodes if node.op != "output"}
+
+
+def test_two_hundred_calls_are_optimized_in_seconds() -> None:
+    program, _ = random_program(Random(7), 200)
+    start = time.process_time()
+    optimize(program, CPU_PIPELINE)
+    assert time.process_time() - start < 2
