@@ -1,5 +1,7 @@
 """An operator of one's own: a Python function for PyTorch, a lowering rule for the library."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from tvm import te, tirx
@@ -23,7 +25,7 @@ def _(x: torch.Tensor, sharpness: float) -> torch.Tensor:
 def lower_squash(x: te.Tensor, sharpness: float, *, out: penjing.TensorSpec) -> te.Tensor:
     """out[i] = 0.5 * s x[i] / (1 + |s x[i]|) + 0.5."""
 
-    def element(*index: tirx.Var) -> tirx.PrimExpr:
+    def element(*index: Any) -> Any:
         scaled = x(*index) * tirx.const(sharpness, out.dtype)
         return 0.5 * scaled / (1.0 + tirx.max(scaled, -scaled)) + 0.5
 
