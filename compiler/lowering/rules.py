@@ -17,6 +17,7 @@ from . import patching as patching
 from . import pooling as pooling
 from . import reductions as reductions
 from . import reordering as reordering
+from . import resize as resize
 from . import scattering as scattering
 from . import slicing as slicing
 from . import variances as variances
