@@ -1,5 +1,6 @@
 """Static libraries: the `ar` format with a symbol index, written the same way every time."""
 
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from .elf import Elf
 
 _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60
+_BLOCK_BYTES = 1 << 20
 
 
 def write_archive(path: Path, objects: Sequence[Path]) -> None:
@@ -24,10 +26,13 @@ def write_archive(path: Path, objects: Sequence[Path]) -> None:
     table = [offsets[file] for file, _ in index]
     content = struct.pack(f">{1 + len(table)}I", len(table), *table) + names
     with path.open("wb") as archive:
-        archive.write(_MAGIC)
-        archive.writelines(_member("/", content))
+        archive.write(_MAGIC + _header("/", len(content)) + content + b"\n" * (len(content) % 2))
         for file in objects:
-            archive.writelines(_member(file.name + "/", file.read_bytes()))
+            size = file.stat().st_size
+            archive.write(_header(file.name + "/", size))
+            with file.open("rb") as data:
+                shutil.copyfileobj(data, archive, _BLOCK_BYTES)
+            archive.write(b"\n" * (size % 2))
 
 
 def extract_archive(path: Path, folder: Path) -> list[Path]:
@@ -49,11 +54,10 @@ def extract_archive(path: Path, folder: Path) -> list[Path]:
 
 
 def _defined(file: Path) -> list[str]:
-    return [symbol.name for symbol in Elf(file.read_bytes()).symbols() if symbol.is_defined]
+    return [symbol.name for symbol in Elf.open(file).symbols() if symbol.is_defined]
 
 
-def _member(name: str, data: bytes) -> list[bytes]:
+def _header(name: str, size: int) -> bytes:
     if len(name) > 16:
         raise ValueError(f"archive member name {name!r} is too long")
-    header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n"
-    return [header.encode(), data, b"\n" * (len(data) % 2)]
+    return f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{size:<10}`\n".encode()

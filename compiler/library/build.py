@@ -1,5 +1,6 @@
 """A lowered program, its memory plan and its kernels -> the files of an artifact."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -109,13 +110,13 @@ def _build_files(
         check_library(library, name, threads=threads)
         write_archive(folder / f"lib{name}.a", objects)
         for file in (library, Path(work, f"{name}.c"), Path(work, f"{name}.h")):
-            (folder / file.name).write_bytes(file.read_bytes())
+            shutil.move(file, folder / file.name)
 
 
 def _sizes(lowered: Lowered, plan: MemoryPlan, constants: Constants, library: Path) -> Sizes:
     return Sizes(
         library_bytes=library.stat().st_size,
-        code_bytes=Elf(library.read_bytes()).section_bytes(".text"),
+        code_bytes=Elf.open(library).section_bytes(".text"),
         weights_bytes=len(constants.data),
         arena_bytes=plan.arena_bytes,
         arena_lower_bound_bytes=plan.lower_bound_bytes,

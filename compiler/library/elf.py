@@ -1,8 +1,10 @@
 """Just enough ELF to check a library: little-endian files of 32 and 64 bits."""
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 SYMTAB, NOBITS, _DYNAMIC, _DYNSYM = 2, 8, 6, 11  # section types
 _GNU_STACK, _EXECUTABLE = 0x6474E551, 1  # program header type and flag
@@ -55,9 +57,9 @@ class Symbol:
 
 
 class Elf:
-    """A parsed view of the bytes of an object or a shared library."""
+    """A parsed view of an object or a shared library."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         if data[:4] != b"\x7fELF" or data[4] not in _LAYOUTS or data[5] != 1:
             raise ValueError("not a little-endian ELF file")
         self.data = data
@@ -66,6 +68,12 @@ class Elf:
         self.machine: int = header[2]
         self._segments = (header[5], header[9], header[10])  # offset, entry size, count
         self.sections = self._read_sections(header[6], header[11], header[12], header[13])
+
+    @classmethod
+    def open(cls, path: Path) -> "Elf":
+        """A view of a file, of which only the parts that are looked at get read."""
+        with path.open("rb") as file:
+            return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def section_bytes(self, name: str) -> int:
         """Size of the section of that name and of its parts, like `.text.startup`."""
@@ -144,4 +152,4 @@ class Elf:
                 yield from struct.iter_unpack(self.layout.dynamic, self.data[section.offset : end])
 
     def _string(self, offset: int) -> str:
-        return self.data[offset : self.data.index(b"\0", offset)].decode()
+        return self.data[offset : self.data.find(b"\0", offset)].decode()

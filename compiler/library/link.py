@@ -114,7 +114,7 @@ def check_library(library: Path, name: str, *, threads: int) -> None:
     Raises:
         AssertionError: penjing made a library that breaks a promise.
     """
-    elf = Elf(library.read_bytes())
+    elf = Elf.open(library)
     expected = {f"{name}_run", f"{name}_describe"} | (
         {f"{name}_set_threads"} if threads > 1 else set()
     )
@@ -153,7 +153,7 @@ def _own_kernels(kernels: bytes, name: str) -> bytes:
 
 def _helpers(toolchain: Toolchain, objects: Sequence[Path]) -> tuple[str, ...]:
     """The compiler's helper library, only if something asks for more than libc has."""
-    elves = [Elf(path.read_bytes()) for path in objects]
+    elves = [Elf.open(path) for path in objects]
     defined = {s.name for elf in elves for s in elf.symbols() if s.is_defined}
     wanted = {symbol for elf in elves for symbol in elf.undefined()} - defined
     return (toolchain.helpers,) if any(not _is_libc(symbol, 2) for symbol in wanted) else ()
