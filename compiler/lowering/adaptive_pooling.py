@@ -9,10 +9,12 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
+from .builder import KernelBuilder
 from .gemm import accumulator, finished
 from .indices import Index, flatten_index
-from .pooling import divide, lowers_each_rank, lowest
+from .pooling import divide, global_mean, lowers_each_rank, lowest
 from .registry import lowers
+from .row_reduction import OPERATORS
 from .windows import Images, Sizes, split_index
 
 aten = torch.ops.aten
@@ -69,8 +71,12 @@ class Span:
     aten.adaptive_avg_pool2d.default,
     aten.adaptive_avg_pool3d.default,
 )
-def adaptive_avg_pool(rank: int, x: te.Tensor, size: Sizes, *, out: TensorSpec) -> te.Tensor:
+def adaptive_avg_pool(
+    rank: int, x: te.Tensor, size: Sizes, *, out: TensorSpec, kernel: KernelBuilder
+) -> te.Tensor:
     """The mean of the elements that each output position covers."""
+    if math.prod(out.shape[-rank:]) == 1:
+        return global_mean(x, rank, out, kernel)
     images = Images(x, len(x.shape) == rank + 2)
     spans = _spans(images, out)
     dtype = accumulator(out.dtype)
@@ -90,10 +96,10 @@ def adaptive_avg_pool(rank: int, x: te.Tensor, size: Sizes, *, out: TensorSpec) 
 
 @lowers(aten._adaptive_avg_pool2d.default, aten._adaptive_avg_pool3d.default)
 def decomposed_adaptive_avg_pool(
-    x: te.Tensor, size: Sequence[int], *, out: TensorSpec
+    x: te.Tensor, size: Sequence[int], *, out: TensorSpec, kernel: KernelBuilder
 ) -> te.Tensor:
     """As `adaptive_avg_pool`; the sizes tell the rank."""
-    return adaptive_avg_pool(len(size), x, size, out=out)
+    return adaptive_avg_pool(len(size), x, size, out=out, kernel=kernel)
 
 
 @lowers_each_rank(
@@ -110,8 +116,9 @@ def adaptive_max_pool(
     axes = [span.axis for span in spans]
     border = lowest(out[0].dtype)
 
+    maximum = OPERATORS["max"].reduce
     maxima = te.compute(
-        out[0].shape, lambda *at: te.max(_read(images, spans, at, border), axis=axes), name="max"
+        out[0].shape, lambda *at: maximum(_read(images, spans, at, border), axis=axes), name="max"
     )
 
     def element(*at: Index) -> Any:

@@ -19,6 +19,7 @@ from tvm import te, tirx
 from ..tensor_spec import TensorSpec
 from .builder import Array, KernelBuilder
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
+from .row_reduction import row_reduce
 
 Finish = Callable[[Any, Sequence[Index]], Any]  # (accumulated value, index in the output) -> value
 
@@ -85,21 +86,24 @@ def flat_product(
 
 
 def row_sums(
-    left: te.Tensor, right: Callable[[Index], Any], out: TensorSpec, finish: Finish | None = None
+    left: te.Tensor,
+    right: Callable[[Index], Any],
+    out: TensorSpec,
+    kernel: KernelBuilder,
+    finish: Finish | None = None,
 ) -> te.Tensor:
     """The product left [..., k] * right [k]: a matrix of one column is no work for a tile.
 
     `out` has left's leading axes, and perhaps one more of size 1.
     """
-    rows = shape_of(left)[:-1]
     dtype = accumulator(out.dtype)
-    k = te.reduce_axis((0, int(left.shape[-1])), name="k")
 
-    def element(*at: Index) -> Any:
-        return te.sum(left(*at, k).astype(dtype) * right(k).astype(dtype), axis=k)
+    def product(*at: Index) -> Any:
+        return left(*at).astype(dtype) * right(at[-1]).astype(dtype)
 
-    total = te.compute(rows, element, name="row_sums")
-    return finished(lambda at: total(*at[: len(rows)]), out, finish)
+    products = te.compute(left.shape, product, name="products")
+    total = row_reduce(products, 1, "sum", kernel)
+    return finished(lambda at: total(*at[: len(total.shape)]), out, finish)
 
 
 def accumulate(

@@ -38,9 +38,9 @@ def linear(
     """y[...,n] = sum_k x[...,k] * w[n,k] + b[n]; w and out without n if w is a vector."""
     finish = None if b is None else _add(b, accumulator(out.dtype))
     if len(w.shape) == 1:
-        return row_sums(x, lambda k: w(k), out, finish)
+        return row_sums(x, lambda k: w(k), out, kernel, finish)
     if int(w.shape[0]) == 1:
-        return row_sums(x, lambda k: w(0, k), out, finish)
+        return row_sums(x, lambda k: w(0, k), out, kernel, finish)
     return flat_product(x, right_operand(w, kernel, k_last=True), out, finish)
 
 

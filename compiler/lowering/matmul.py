@@ -46,9 +46,9 @@ def matmul(
     `finish` is applied to the sums while they are written.
     """
     if len(y.shape) == 1:
-        return row_sums(x, lambda k: y(k), out, finish)
+        return row_sums(x, lambda k: y(k), out, kernel, finish)
     if len(y.shape) == 2 and int(y.shape[1]) == 1:
-        return row_sums(x, lambda k: y(k, 0), out, finish)
+        return row_sums(x, lambda k: y(k, 0), out, kernel, finish)
     right = right_operand(y, kernel, k_last=False)
     if len(y.shape) == 2:
         return flat_product(x, right, out, finish)

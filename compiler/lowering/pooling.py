@@ -10,9 +10,12 @@ from torch._ops import OpOverload
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
+from .axis_reduction import converted, reduced
+from .builder import KernelBuilder
 from .gemm import accumulator, finished
-from .indices import Index, flatten_index
+from .indices import Index, flatten_index, shape_of
 from .registry import Rule, lowers
+from .row_reduction import OPERATORS
 from .windows import Images, Sizes, Window, per_axis, split_index
 
 aten = torch.ops.aten
@@ -40,11 +43,14 @@ def max_pool(
     ceil_mode: bool = False,
     *,
     out: TensorSpec,
+    kernel: KernelBuilder,
 ) -> te.Tensor:
     """y[n,c,p] = max_t x[n,c, p * stride + t * dilation - padding]; padding never wins."""
     taps = per_axis(kernel_size, rank)
     images = Images(x, len(x.shape) == rank + 2)
     window = _window(images, taps, stride, padding, dilation, out)
+    if _is_whole(images, window, taps):
+        return reduced(x, last_axes(x, rank), "max", out, kernel)
     return _maximum(_bordered(images, window), window, taps, out)
 
 
@@ -96,6 +102,7 @@ def avg_pool(
     divisor_override: int | None = None,
     *,
     out: TensorSpec,
+    kernel: KernelBuilder,
 ) -> te.Tensor:
     """y[n,c,p] = sum_t x[n,c, p * stride + t - padding] / (taps inside).
 
@@ -104,6 +111,8 @@ def avg_pool(
     taps = per_axis(kernel_size, rank)
     images = Images(x, len(x.shape) == rank + 2)
     window = _window(images, taps, stride, padding, 1, out)
+    if _is_whole(images, window, taps) and divisor_override is None:
+        return global_mean(x, rank, out, kernel)
     bordered = images.padded(window.before, window.after, 0)
     dtype = accumulator(out.dtype)
     axes = _axes(taps)
@@ -134,6 +143,20 @@ def avg_pool(
         return divide(value, math.prod(present), dtype)
 
     return finished(lambda at: total(*at), out, mean)
+
+
+def global_mean(x: te.Tensor, rank: int, out: TensorSpec, kernel: KernelBuilder) -> te.Tensor:
+    """The mean over the last `rank` axes, which `out` has with size 1."""
+    dtype = accumulator(out.dtype)
+    axes = last_axes(x, rank)
+    count = math.prod(shape_of(x)[-rank:])
+    wide = converted(x, dtype)
+    return reduced(wide, axes, "sum", out, kernel, lambda total: divide(total, count, dtype))
+
+
+def last_axes(x: te.Tensor, rank: int) -> range:
+    """The last `rank` axes of a tensor."""
+    return range(len(x.shape) - rank, len(x.shape))
 
 
 def divide(value: Any, count: Index, dtype: str) -> Any:
@@ -173,9 +196,14 @@ def _maximum(bordered: Images, window: Window, taps: Sequence[int], out: TensorS
 
     def element(*at: Index) -> Any:
         n, c, position = split_index(at, batched)
-        return te.max(bordered.at(n, c, window.at(position, axes)), axis=axes)
+        return OPERATORS["max"].reduce(bordered.at(n, c, window.at(position, axes)), axis=axes)
 
     return te.compute(out.shape, element, name="max_pool")
+
+
+def _is_whole(images: Images, window: Window, taps: Sequence[int]) -> bool:
+    """Whether there is one window position, which covers the input and nothing else."""
+    return tuple(taps) == images.space and not any((*window.before, *window.after))
 
 
 def _bordered(images: Images, window: Window) -> Images:
