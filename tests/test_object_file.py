@@ -20,12 +20,12 @@ void *memset(void *, int, size_t);
 int weak_variable __attribute__((weak));
 static int hidden_in_file(int x) { return x * 3; }
 __attribute__((weak)) int helper(int x) { return hidden_in_file(x) + weak_variable; }
-int kernel(int *values) { memset(values, 0, 400); return helper(values[0]); }
+int kernel(int *values) { memset(values, 0, (size_t)values[1]); return helper(values[0]); }
 """
 MAIN = """
 int m_kernel(int *);
 int m_weak_variable = 5;
-int main(void) { int values[100]; return m_kernel(values) == 5 ? 0 : 1; }
+int main(void) { int values[100] = {0, 400}; return m_kernel(values) == 5 ? 0 : 1; }
 """
 OWN = ("weak_variable", "helper", "kernel")
 TARGETS = ["x86-64-v2", "arm-a72", "armv7-a9"]
