@@ -123,7 +123,7 @@ def index_fill(x: te.Tensor, dim: int, index: te.Tensor, value: te.Tensor | floa
     count = prod(shape_of(index))
     updates = Updates(x)
     place = _slice_place(updates.reader(index), index, sizes, axis, wrap_index)
-    filled = updates.reader(value)
+    filled = updates.reader(value, str(x.dtype))
     shape = with_axis(sizes, axis, count) if sizes else [count]
     updates.write(shape, place, lambda _: filled([]), overwrite)
     return updates.tensor("index")
@@ -172,7 +172,7 @@ def _scatter(
     axis = wrap_axis(dim, len(x.shape))
     updates = Updates(x)
     place = _scatter_place(updates.reader(index), shape_of(x), axis)
-    updates.write(shape_of(index), place, updates.reader(source), combine)
+    updates.write(shape_of(index), place, updates.reader(source, str(x.dtype)), combine)
     return updates.tensor("scatter")
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from tvm import te, tirx
 
+from .creation import constant
 from .indices import Index, Shape, unflatten_index
 
 Body = Callable[[list[Index]], Any]  # index -> statement
+Element = Callable[[list[Index]], Any]  # index -> element
 
 
 class Statements:
@@ -30,6 +32,14 @@ class Statements:
         self._read.append(_buffer(tensor.shape, str(tensor.dtype), f"read{len(self._read)}"))
         return self._read[-1]
 
+    def reader(self, source: te.Tensor | float, dtype: str = "") -> Element:
+        """How the statements read an operand: a tensor, or one number of a dtype everywhere."""
+        if isinstance(source, te.Tensor):
+            buffer = self.input(source)
+            return lambda at: load(buffer, at)
+        number = constant(source, dtype)
+        return lambda _: number
+
     def output(self, shape: Shape, dtype: str) -> Any:
         """A buffer that the statements write, and may read again."""
         self._written.append(_buffer(tuple(shape), dtype, f"written{len(self._written)}"))
@@ -39,7 +49,7 @@ class Statements:
         """Run a statement after those before."""
         self._body.append(statement)
 
-    def fill(self, buffer: Any, value: Body) -> None:
+    def fill(self, buffer: Any, value: Element) -> None:
         """Set every element of a buffer to `value(index)`."""
         shape = [int(size) for size in buffer.shape]
         flat = tirx.Var("i", "int32")  # one loop, which LLVM makes a memcpy where it can

@@ -6,11 +6,9 @@ from typing import Any
 from tvm import te, tirx
 
 from ..errors import CompileError
-from .creation import constant
 from .indices import Index, Shape, shape_of
-from .statements import Statements, for_each, load, store
+from .statements import Element, Statements, for_each, load, store
 
-Element = Callable[[list[Index]], Any]  # index of an update -> its value
 Place = Callable[[list[Index]], list[Index]]  # index of an update -> where it goes
 Combine = Callable[[Any, Any], Any]  # element there, update -> element after
 
@@ -25,14 +23,6 @@ class Updates(Statements):
         old = self.input(x)
         self._new = self.output(self._sizes, self._dtype)
         self.fill(self._new, lambda at: load(old, at))
-
-    def reader(self, source: te.Tensor | float) -> Element:
-        """How the statements read an operand: a tensor, or one number for every index."""
-        if isinstance(source, te.Tensor):
-            buffer = self.input(source)
-            return lambda at: load(buffer, at)
-        number = constant(source, self._dtype)
-        return lambda _: number
 
     def write(self, shape: Shape, place: Place, value: Element, combine: Combine) -> None:
         """For each index of a shape: new[place] = combine(new[place], value)."""
