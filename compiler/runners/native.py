@@ -2,9 +2,10 @@
 
 import _ctypes
 import ctypes
+import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class NativeRunner:
         if manifest.threads > 1:
             set_threads = self._library[f"{manifest.name}_set_threads"]
             set_threads(manifest.threads)
-            weakref.finalize(self, set_threads, 1)  # runs first: stops the workers
+            weakref.finalize(self, _stop_workers, set_threads, os.getpid())  # runs first
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for inputs as the library takes them.
@@ -66,6 +67,12 @@ class NativeRunner:
             self._local.memory = np.empty(size, np.uint8)
             self._local.address = -(-self._local.memory.ctypes.data // ARENA_ALIGN) * ARENA_ALIGN
         return int(self._local.address)
+
+
+def _stop_workers(set_threads: Callable[[int], int], process: int) -> None:
+    """Stop the library's threads, unless this is a forked process, which never had them."""
+    if os.getpid() == process:
+        set_threads(1)
 
 
 def _pointers(arrays: Sequence[np.ndarray]) -> Any:
