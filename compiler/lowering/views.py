@@ -29,7 +29,6 @@ aten = torch.ops.aten
     aten.atleast_1d.default,
     aten.alias.default,
     aten.detach.default,
-    aten.lift_fresh_copy.default,
 )
 def reshape(x: te.Tensor, *_: Any, out: TensorSpec) -> te.Tensor:
     """The elements of x in the same order; the sizes are those torch found."""
