@@ -2,8 +2,10 @@ import time
 from random import Random
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._pytree import tree_map
 
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.pass_manager import optimize
@@ -15,6 +17,7 @@ from tests.support import assert_close
 from tests.zoo import ZOO, call, make, tensors_of
 
 QUICK = ("own_mobilenet_v2", "own_transformer", "gpt2", "llama")
+FLOAT32_ONLY = ("mixtral",)  # its grouped product knows no float64
 
 
 @settings(max_examples=50, deadline=None)
@@ -30,14 +33,21 @@ def test_random_programs_keep_their_values(seed: int, size: int) -> None:
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ZOO]
 )
 def test_models_keep_their_values(name: str) -> None:
+    """In float64, where deep models do not amplify the rounding of a folded batch norm."""
     model, inputs = make(name)
+    if name not in FLOAT32_ONLY:
+        model, inputs = model.double(), tree_map(_double, inputs)
     program = optimize(trace(model, inputs), CPU_PIPELINE)
     got = program.run(**inputs) if isinstance(inputs, dict) else program.run(*inputs)
-    # Folded batch norms are within 1e-5.
-    assert_close(tensors_of(got), tensors_of(call(model, inputs)), 1e-5)
+    tolerance = 1e-6 if name in FLOAT32_ONLY else 1e-11
+    assert_close(tensors_of(got), tensors_of(call(model, inputs)), tolerance)
     _check_regions(program)
     again = optimize(program, CPU_PIPELINE).reports[len(program.reports) :]
     assert {report.name: report.rewrites for report in again if report.rewrites} == {}
+
+
+def _double(value: torch.Tensor) -> torch.Tensor:
+    return value.double() if value.is_floating_point() else value
 
 
 def _check_regions(program: Program) -> None:
