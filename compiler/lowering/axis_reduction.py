@@ -45,14 +45,31 @@ def reduced(
     combine: str,
     out: TensorSpec,
     kernel: KernelBuilder,
-    finish: Callable[[Any], Any] = lambda value: value,
+    finish: Callable[[Any], Any] | None = None,
 ) -> te.Tensor:
     """The result of an operator: `finish(reduce_axes(x))`, converted to the dtype of `out`.
 
     The reduced axes are there with size 1 if `out` has them.
     """
     total = reduce_axes(x, axes, combine, kernel)
-    return finished(lambda at: finish(total(*kept(at, axes, len(x.shape)))), out)
+    return as_result(total, axes, out, finish)
+
+
+def as_result(
+    total: te.Tensor,
+    axes: Collection[int],
+    out: TensorSpec,
+    finish: Callable[[Any], Any] | None = None,
+) -> te.Tensor:
+    """What is left without some axes, in the shape and dtype of `out`."""
+    if finish is None and (shape_of(total), str(total.dtype)) == (out.shape, out.dtype):
+        return total
+    rank = len(total.shape) + len(axes)
+
+    def element(value: Any, at: Sequence[Index]) -> Any:
+        return value if finish is None else finish(value)
+
+    return finished(lambda at: total(*kept(at, axes, rank)), out, element)
 
 
 def kept(at: Sequence[Index], axes: Collection[int], rank: int) -> list[Index]:

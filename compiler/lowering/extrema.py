@@ -8,6 +8,7 @@ from tvm import te, tirx
 from ..tensor_spec import TensorSpec
 from .axis_reduction import (
     Axes,
+    as_result,
     converted,
     kept,
     reduce_axes,
@@ -16,7 +17,7 @@ from .axis_reduction import (
 )
 from .builder import KernelBuilder
 from .floats import Lets, dtype_of, is_nan
-from .gemm import accumulator, finished
+from .gemm import accumulator
 from .indices import compute, flatten_index, shape_of
 from .registry import lowers
 
@@ -124,10 +125,9 @@ def _with_index(
     out: tuple[TensorSpec, TensorSpec],
     kernel: KernelBuilder,
 ) -> tuple[te.Tensor, te.Tensor]:
-    rank, axes, wide = len(x.shape), wrap_axes(dim, len(x.shape)), _ordered(x)
+    axes, wide = wrap_axes(dim, len(x.shape)), _ordered(x)
     best = reduce_axes(wide, axes, combine, kernel)
-    values = finished(lambda at: best(*kept(at, axes, rank)), out[0])
-    return values, _first_place(wide, dim, combine, out[1], kernel, best)
+    return as_result(best, axes, out[0]), _first_place(wide, dim, combine, out[1], kernel, best)
 
 
 def _first_place(

@@ -8,9 +8,18 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
-from .axis_reduction import Axes, converted, count_of, kept, reduce_axes, reduced, wrap_axes
+from .axis_reduction import (
+    Axes,
+    as_result,
+    converted,
+    count_of,
+    kept,
+    reduce_axes,
+    reduced,
+    wrap_axes,
+)
 from .builder import KernelBuilder
-from .gemm import accumulator, finished
+from .gemm import accumulator
 from .indices import compute, shape_of
 from .math import sqrt
 from .registry import lowers
@@ -105,7 +114,7 @@ def _spread(
     )
     if len(out) == 1:
         return (result,)
-    return result, finished(lambda at: mean(*kept(at, axes, rank)), out[1])
+    return result, as_result(mean, axes, out[1])
 
 
 def _same(value: Any) -> Any:

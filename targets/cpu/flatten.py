@@ -62,5 +62,20 @@ def _position(buffer: Any, index: Sequence[Any]) -> Any:
     """Row-major position of an element."""
     position: Any = tirx.const(0, "int32")
     for place, extent in zip(index, buffer.ty.shape, strict=True):
-        position = position * int(extent) + place
+        position = position * int(extent) + _with_small_offsets(place)
     return position
+
+
+def _with_small_offsets(index: Any) -> Any:
+    """Divisions `(i + 32) // 7` as `(i + 4) // 7 + 4`, which meet `(i + 4) % 7` in the position."""
+    return tvm_ffi.structural_map(index, (tirx.FloorDiv, _split_offset))
+
+
+def _split_offset(node: Any) -> Any:
+    numbers = isinstance(node.a, tirx.Add) and isinstance(node.a.b, tirx.IntImm)
+    if not numbers or not isinstance(node.b, tirx.IntImm):
+        return node
+    offset, divisor = int(node.a.b), int(node.b)
+    if divisor <= 0 or 0 <= offset < divisor:
+        return node
+    return tirx.floordiv(node.a.a + offset % divisor, node.b) + offset // divisor

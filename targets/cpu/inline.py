@@ -25,14 +25,10 @@ def _wants_inlining(sch: Any, stage: Stage) -> bool:
     readers = [stage_of(sch, reader) for reader in sch.get_consumers(stage.block)]
     if not readers or any(r.kind == "opaque" for r in readers):
         return False
-    price = cost(stage.store.value)
-    for reader in readers:
-        if reader.template in ("gemm", "conv", "depthwise"):
-            if not _is_contiguous_move(stage):
-                return False
-        elif price > CHEAP and _reads(sch, reader, stage) > 1.0:
-            return False
-    return len(readers) == 1 or price <= CHEAP
+    if any(reader.template in ("gemm", "conv", "depthwise") for reader in readers):
+        return _is_contiguous_move(stage)
+    evaluations = sum(_evaluations(reader, stage) for reader in readers)
+    return cost(stage.store.value) <= CHEAP or evaluations <= math.prod(stage.extents)
 
 
 def _is_contiguous_move(stage: Stage) -> bool:
@@ -43,12 +39,8 @@ def _is_contiguous_move(stage: Stage) -> bool:
     return value.indices[-1].same_as(stage.axes[-1])
 
 
-def _reads(sch: Any, reader: Stage, stage: Stage) -> float:
-    """How often the reader evaluates each element of the stage."""
+def _evaluations(reader: Stage, stage: Stage) -> int:
+    """How often the reader evaluates an element of the stage."""
     domain = math.prod(int(v.dom.extent) for v in reader.node.iter_vars)
-    loads = [
-        load
-        for load in collect(reader.store.value, ir.TensorLoad)
-        if load.source.same_as(stage.store.buffer)
-    ]
-    return len(loads) * domain / max(1, math.prod(stage.extents))
+    loads = collect(reader.store.value, ir.TensorLoad)
+    return domain * sum(load.source.same_as(stage.store.buffer) for load in loads)

@@ -68,28 +68,39 @@ def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
 
 
 def _reduction(sch: Any, stage: Stage, lanes: int, first: int, parallel: bool) -> None:
-    """Reduction loops outside, one vector of results inside."""
+    """Reduction loops outside, a few vectors of results inside."""
     loops = sch.get_loops(stage.block)
     count = len(stage.reduce_axes)
     spatial, reduce = loops[first:-count], loops[-count:]
     if not spatial or not reduce:
         return
+    fusable = min(_fusable(stage), len(spatial))
+    if fusable > 1:
+        spatial = [*spatial[:-fusable], sch.fuse(*spatial[-fusable:])]
     if parallel:  # decomposed loops cannot be marked any more
         _parallelize(sch, stage)
     if not _vectorizes(stage):
         sch.decompose_reduction(stage.block, reduce[0])
         return
-    extent = int(sch.get(spatial[-1]).extent)
-    if extent > lanes:
-        outer, inner = sch.split(spatial[-1], [None, lanes])
-        if extent % lanes:
-            sch.annotate(outer, "pragma_loop_partition_hint", 1)
-    else:
-        inner = spatial[-1]
-    sch.reorder(*reduce, inner)
+    vectors, inner = _split_vectors(sch, spatial[-1], lanes)
+    sch.reorder(*reduce, vectors, inner)
+    sch.unroll(vectors)
     sch.vectorize(inner)
     init = sch.decompose_reduction(stage.block, reduce[0])
-    sch.vectorize(sch.get_loops(init)[-1])
+    *_, vectors, inner = sch.get_loops(init)
+    sch.unroll(vectors)
+    sch.vectorize(inner)
+
+
+def _split_vectors(sch: Any, loop: Any, lanes: int) -> tuple[Any, Any]:
+    """The loop as vectors side by side, whose sums do not wait for each other: (which, lane)."""
+    extent = int(sch.get(loop).extent)
+    lanes = min(lanes, extent)
+    beside = next(count for count in (UNROLL, 2, 1) if extent % (lanes * count) == 0 or count == 1)
+    outer, middle, inner = sch.split(loop, [None, beside, lanes])
+    if extent % (lanes * beside):
+        sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    return middle, inner
 
 
 def _vectorizes(stage: Stage) -> bool:

@@ -60,25 +60,49 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
     return Scheduled(sch.mod["main"], inplace)
 
 
+@dataclass
+class _RowLoop:
+    """A loop over rows and the stages inside."""
+
+    loop: Any
+    axes: int  # how many were fused to the loop
+    members: list[Stage]
+
+
 def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) -> set[str]:
-    """Compute row stages inside the row loop of the stage that reads them last."""
+    """Compute row stages inside the row loop of the stage that reads them last.
+
+    One that cannot move, as a result of the kernel or what two loops read, starts a row loop of its
+    own for those that only it reads.
+    """
+    row_loops: list[_RowLoop] = []
     rows, last = [stage for stage in todo if stage.template == "rows"], todo[-1]
-    depth = rows[0].rows
-    if last.kind != "injective" or not 0 < depth <= len(last.axes):
-        return set()
-    loops = sch.get_loops(last.block)[:depth]
-    row = sch.fuse(*loops) if depth > 1 else loops[0]
-    if parallel and is_worth_threads(last):
-        sch.parallel(row)
-    inside = []
+    if last.kind == "injective" and not last.template and rows[-1].rows <= len(last.axes):
+        row_loops.append(_row_loop(sch, last, rows[-1].rows))
     for stage in reversed(rows):
-        if stage.name == last.name:
-            continue
+        if not _move_into(sch, stage, row_loops):
+            row_loops.append(_row_loop(sch, stage, stage.rows))
+    for row in row_loops:
+        if parallel and any(is_worth_threads(stage) for stage in row.members):
+            sch.parallel(row.loop)
+        for stage in row.members:
+            schedule_nest(sch, stage, target, first=1, parallel=False)
+    return {stage.name for row in row_loops for stage in row.members}
+
+
+def _row_loop(sch: Any, stage: Stage, axes: int) -> _RowLoop:
+    loops = sch.get_loops(stage.block)[:axes]
+    return _RowLoop(sch.fuse(*loops) if axes > 1 else loops[0], axes, [stage])
+
+
+def _move_into(sch: Any, stage: Stage, row_loops: list[_RowLoop]) -> bool:
+    """Compute the stage inside the first row loop that contains all its readers."""
+    for row in row_loops:
         try:
-            sch.compute_at(stage.block, row, preserve_unit_loops=True)
+            if row.axes == stage.rows:
+                sch.compute_at(stage.block, row.loop, preserve_unit_loops=True)
+                row.members.append(stage)
+                return True
         except s_tir.ScheduleError:
-            continue  # read elsewhere too: it keeps a nest of its own
-        inside.append(stage)
-    for stage in [*inside, last]:
-        schedule_nest(sch, stage, target, first=1, parallel=False)
-    return {last.name, *(stage.name for stage in inside)}
+            continue
+    return False
