@@ -19,7 +19,7 @@ from tvm import s_tir, tirx
 from tvm.ir import PointerType, PrimType, Var
 
 from ..target import Target
-from .bfloat16 import broadcast_bits
+from .bfloat16 import broadcast_bits, convert_by_bits
 from .flatten import flatten_buffers
 from .lets import lets_to_registers
 from .peel import peel_last_iterations
@@ -62,7 +62,8 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
-        mod = _apply(_apply(mod, flatten_buffers), peel_last_iterations)
+        for rewrite in (flatten_buffers, peel_last_iterations, convert_by_bits):
+            mod = _apply(mod, rewrite)
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
         mod = _apply(_to_code()(mod), lets_to_registers)
@@ -157,7 +158,7 @@ def _collect(root: Any, kind: type) -> list[Any]:
 
 
 def _bytes(buffer: Any) -> int:
-    return _elements(buffer) * (tvm.DataType(str(buffer.ty.dtype)).bits + 7) // 8
+    return _elements(buffer) * ((tvm.DataType(str(buffer.ty.dtype)).bits + 7) // 8)
 
 
 def _elements(buffer: Any) -> int:
