@@ -66,7 +66,7 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
             mod = _apply(mod, rewrite)
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
-        mod = _apply(_to_code()(mod), lets_to_registers)
+        mod = _to_code()(mod)
     lowered = mod[symbol]
     first = len(func.params) if parallel else params
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
@@ -125,19 +125,26 @@ def _to_code() -> Any:
     return tvm.ir.transform.Sequential(
         [
             flat.StmtSimplify(),
-            flat.BF16ComputeLegalize(),
             flat.ConvertSSA(),  # inlining copies let expressions with their variables
             flat.NarrowDataType(32),
             flat.VectorizeLoop(True),
+            blocks.RewriteUnsafeSelect(),
+            _lets_to_registers(),  # later passes take exponential time, and miss bfloat16 in them
+            flat.BF16ComputeLegalize(),
             flat.StorageRewrite(),
             blocks.HoistIfThenElse(),
             flat.UnrollLoop(),
             blocks.RenormalizeSplitPattern(),
             flat.StmtSimplify(),
             flat.RemoveNoOp(),
-            blocks.RewriteUnsafeSelect(),
             flat.CommonSubexprElim(),
         ]
+    )
+
+
+def _lets_to_registers() -> Any:
+    return tirx.transform.prim_func_pass(
+        lambda func, module, context: lets_to_registers(func), opt_level=0, name="LetsToRegisters"
     )
 
 

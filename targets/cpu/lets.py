@@ -17,52 +17,65 @@ _GUARD = ir.Op.get("prim.if_then_else")
 def lets_to_registers(func: Any) -> Any:
     """Compute every `let` of a store before the store, in a local buffer.
 
-    Needs vectorized loops. Those under `if_then_else` stay: their values may not be computed
-    outside of it.
+    Needs vectorized loops. An `if_then_else` around a `let` becomes a statement: what it guards
+    may not be computed outside of it.
     """
-    body = tvm_ffi.structural_map(func.body, (tirx.BufferStore, _unfold))
+    body = tvm_ffi.structural_map(func.body, (tirx.BufferStore, _unfold_store))
     return tirx.PrimFunc(func.params, body, func.ret_type, func.attrs)
 
 
-def _unfold(store: Any) -> Any:
-    if not _lets(store):
+def _unfold_store(store: Any) -> Any:
+    if not _has_lets(store):
         return store
-    guarded = [let for call in _guards(store) for let in _lets(call)]
     statements: list[Any] = []
-
-    def rewrite(node: Any, known: dict[Any, Any]) -> Any:
-        """The node without lets; `known` maps variables in scope to the registers they are in."""
-
-        def unfold_let(let: Any) -> Any:
-            if any(let.same_as(other) for other in guarded):
-                return let
-            buffer, place = _register(let.var)
-            value = rewrite(let.value, known)
-            statements.extend([tirx.AllocBuffer(buffer), tirx.BufferStore(buffer, value, place)])
-            return rewrite(let.body, {**known, let.var: tirx.BufferLoad(buffer, place)})
-
-        callbacks = ((tirx.Let, unfold_let), (ir.Var, lambda var: known.get(var, var)))
-        return tvm_ffi.structural_map(node, callbacks, order="pre")
-
-    last = rewrite(store, {})
+    last = _unfold(store, {}, statements)
     return tirx.SeqStmt([*statements, last])
 
 
-def _lets(node: Any) -> list[Any]:
+def _unfold(node: Any, known: dict[Any, Any], statements: list[Any]) -> Any:
+    """The node without lets, whose values `statements` compute before it.
+
+    `known` maps the variables in scope to the registers they are in.
+    """
+
+    def unfold_let(let: Any) -> Any:
+        value = _unfold(let.value, known, statements)
+        buffer, place = _register(str(let.var.ty.dtype), str(let.var.name))
+        statements.extend([tirx.AllocBuffer(buffer), tirx.BufferStore(buffer, value, place)])
+        within = {**known, let.var: tirx.BufferLoad(buffer, place)}
+        return _unfold(let.body, within, statements)
+
+    def unfold_call(call: Any) -> Any:
+        if not call.op.same_as(_GUARD) or not _has_lets(call):
+            return call
+        condition = _unfold(call.args[0], known, statements)
+        buffer, place = _register(str(call.ty.dtype), "chosen")
+        statements.append(tirx.AllocBuffer(buffer))
+        branches = []
+        for branch in call.args[1:]:
+            inner: list[Any] = []
+            value = _unfold(branch, known, inner)
+            branches.append(tirx.SeqStmt([*inner, tirx.BufferStore(buffer, value, place)]))
+        statements.append(tirx.IfThenElse(condition, *branches))
+        return tirx.BufferLoad(buffer, place)
+
+    callbacks = (
+        (tirx.Let, unfold_let),
+        (ir.Call, unfold_call),
+        (ir.Var, lambda var: known.get(var, var)),
+    )
+    return tvm_ffi.structural_map(node, callbacks, order="pre")
+
+
+def _has_lets(node: Any) -> bool:
     found: list[Any] = []
     tvm_ffi.structural_walk(node, (tirx.Let, found.append), order="pre")
-    return found
+    return bool(found)
 
 
-def _guards(node: Any) -> list[Any]:
-    found: list[Any] = []
-    tvm_ffi.structural_walk(node, (ir.Call, found.append), order="pre")
-    return [call for call in found if call.op.same_as(_GUARD)]
-
-
-def _register(var: Any) -> tuple[Any, list[Any]]:
-    """A local buffer that holds one value of the variable's type, and the index of all of it."""
-    dtype = tvm.DataType(str(var.ty.dtype))
-    scalar = str(dtype.with_lanes(1))
-    buffer = tirx.decl_buffer((dtype.lanes,), scalar, name=var.name, scope="local")
-    return buffer, [tirx.Ramp(0, 1, dtype.lanes) if dtype.lanes > 1 else 0]
+def _register(dtype: str, name: str) -> tuple[Any, list[Any]]:
+    """A local buffer that holds one value of a type, and the index of all of it."""
+    lanes = int(tvm.DataType(dtype).lanes)
+    scalar = str(tvm.DataType(dtype).with_lanes(1))
+    buffer = tirx.decl_buffer((lanes,), scalar, name=name, scope="local")
+    return buffer, [tirx.Ramp(0, 1, lanes) if lanes > 1 else 0]
