@@ -1,13 +1,17 @@
 """Importing this module registers every lowering rule."""
 
+from . import activation as activation
 from . import adaptive_pooling as adaptive_pooling
+from . import arithmetic as arithmetic
 from . import attention as attention
+from . import comparison as comparison
 from . import conv_transpose as conv_transpose
 from . import convolution as convolution
 from . import creation as creation
 from . import distance as distance
 from . import extrema as extrema
 from . import gathering as gathering
+from . import grid_sample as grid_sample
 from . import im2col as im2col
 from . import joining as joining
 from . import linear as linear
@@ -24,5 +28,6 @@ from . import resize as resize
 from . import scattering as scattering
 from . import searching as searching
 from . import slicing as slicing
+from . import unary as unary
 from . import variances as variances
 from . import views as views

@@ -80,10 +80,11 @@ def _halve(
     step = 1 << (size.bit_length() - 1) if size else 0
     while step:
         further = load(rank, []) + step
-        element = item(tirx.max(tirx.min(further, size) - 1, 0))
+        element = item(further - 1)
         # "not e >= v", which tvm would turn into e < v, lets NaN come last, as in torch
-        stays = tirx.any(further > size, element > value if right else element >= value)
+        stays = element > value if right else element >= value
         found = tirx.Select(stays, load(rank, []), further)
+        found = tirx.if_then_else(further <= size, found, load(rank, []))
         statements.append(store(rank, found, []))
         step //= 2
     return statements
