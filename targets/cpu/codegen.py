@@ -21,6 +21,7 @@ from tvm.ir import PointerType, PrimType, Var
 from ..target import Target
 from .bfloat16 import broadcast_bits, convert_by_bits
 from .flatten import flatten_buffers
+from .inequality import compare_unordered
 from .lets import lets_to_registers
 from .peel import peel_last_iterations
 from .schedule import Scheduled
@@ -99,6 +100,7 @@ def _build(kernels: Sequence[RawKernel], target: Target) -> Any:
     mod = tvm.IRModule({str(k.func.attrs["global_symbol"]): k.func for k in kernels})
     passes = [tirx.transform.BF16StorageLegalize(), tirx.transform.LowerIntrin()]
     mod = tvm.ir.transform.Sequential(passes)(_apply(mod, broadcast_bits))
+    mod = _apply(mod, compare_unordered)
     return tvm.get_global_func("target.build.llvm")(mod, llvm_target(target))
 
 
