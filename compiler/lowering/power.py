@@ -5,7 +5,7 @@ from math import inf, nan
 from tvm import tirx
 
 from .exponentials import exp
-from .floats import Expr, Lets, dtype_of, like, trunc
+from .floats import Expr, Lets, bits, dtype_of, like, trunc
 from .logarithms import log
 from .math import rsqrt, sqrt
 
@@ -28,9 +28,10 @@ def power(x: Expr, y: Expr) -> Expr:
     is_odd = tirx.NE(trunc(half), half)
     signed = tirx.Select(is_odd, value * like(x, -1), value)
     is_whole = tirx.EQ(trunc(y), y)
-    negative = tirx.Select(is_whole, signed, tirx.Select(size < like(x, inf), like(x, nan), value))
-    zero = tirx.EQ(x, like(x, 0))
-    result = tirx.Select(x < like(x, 0), tirx.Select(zero, value, negative), value)
+    is_finite = tirx.And(size < like(x, inf), size > like(x, 0))
+    broken = tirx.Select(is_finite, like(x, nan), value)
+    has_sign = bits(x) < tirx.const(0, "int64")  # -0 has one too
+    result = tirx.Select(has_sign, tirx.Select(is_whole, signed, broken), value)
     is_one = tirx.Or(tirx.EQ(x, like(x, 1)), tirx.EQ(y, like(y, 0)))
     minus_one = tirx.And(tirx.EQ(x, like(x, -1)), tirx.EQ(tirx.abs(y), like(y, inf)))
     return bind.close(tirx.Select(tirx.Or(is_one, minus_one), like(x, 1), result))
