@@ -39,13 +39,10 @@ def _rewrites(*ops: OpOverload) -> Callable[[_Rule], _Rule]:
 
 
 def narrow_operands(program: Program, node: Node) -> Node | None:
-    """What broadcasts its operands by itself can read the source of an expansion."""
-    is_mask = node.target is _ATEN.scaled_dot_product_attention.default
-    if kind_of(node) is not Kind.ELEMENTWISE and not is_mask:
+    """An elementwise operation broadcasts by itself, so it can read the source of an expansion."""
+    if kind_of(node) is not Kind.ELEMENTWISE:
         return None
     for position, operand in enumerate(node.args):
-        if is_mask and position < 3:
-            continue
         if isinstance(operand, Node) and operand.target is _ATEN.expand.default:
             args = (*node.args[:position], operand.args[0], *node.args[position + 1 :])
             if infer(node.target, args, node.kwargs) == node_specs(node):
@@ -169,18 +166,6 @@ def _reduction_axes(program: Program, node: Node) -> Node | None:
     if axes == wanted:
         return None
     return insert_call(node, node.target, x, wanted, *node.args[2:], **node.kwargs)
-
-
-@_rewrites(_ATEN.scaled_dot_product_attention.default)
-def _attention(program: Program, node: Node) -> Node | None:
-    """Attention without a constant mask that masks nothing."""
-    arguments = arguments_of(node)
-    mask = weight_of(program, arguments.pop("attn_mask"))
-    if mask is None or not bool((mask == (mask.dtype == torch.bool)).all()):
-        return None
-    query, key, value = (arguments.pop(name) for name in ("query", "key", "value"))
-    given = {k: v for k, v in arguments.items() if k in node.kwargs}
-    return insert_call(node, node.target, query, key, value, **given)
 
 
 def _is_constant(value: Any) -> bool:

@@ -8,6 +8,7 @@ from ..compiler.frontend.normal_form import normalize_node
 from ..compiler.pass_base import Pass
 from ..compiler.program import Program
 from ..compiler.rewrite import replace_by
+from .canonical_layers import LAYER_RULES
 from .canonical_math import MATH_RULES, narrow_operands
 from .canonical_moves import MOVE_RULES
 
@@ -24,6 +25,8 @@ class Canonicalize(Pass):
     3. Arithmetic: numbers instead of uniform constants, constants as second operand, one clamp,
        no small powers, explicit reduction axes, no expansions in front of what broadcasts
        (canonical_math.py).
+    4. Layers: padding inside the convolution, attention without masks and repetitions that it can
+       do without (canonical_layers.py).
 
     Needs: nothing.
     Keeps: values exact.
@@ -62,6 +65,7 @@ def _better(program: Program, node: Node) -> Node | None:
     rules: tuple[_Rule | None, ...] = (
         MOVE_RULES.get(node.target),
         MATH_RULES.get(node.target),
+        LAYER_RULES.get(node.target),
         narrow_operands,
     )
     values = (rule(program, node) for rule in rules if rule is not None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import Node
 
 from ..compiler.pass_base import Pass
@@ -148,7 +148,7 @@ def _write_out(program: Program, norm: Node, affine: _Affine) -> None:
     shape = (-1, *[1] * (len(shape_of(norm)) - 2))
     module = str(arguments["running_mean"].target).rpartition(".")[0]
     scale, shift = (
-        program.add_weight(value.view(shape).to(dtype), name=f"{module}.{name}", like=norm)
+        program.add_weight(nn.Parameter(value.view(shape).to(dtype)), f"{module}.{name}", norm)
         for name, value in (("scale", affine.scale), ("shift", affine.shift))
     )
     scaled = insert_call(norm, _ATEN.mul.Tensor, x, scale)
@@ -174,7 +174,9 @@ def _set_weights(program: Program, layer: Node, weight: Tensor, bias: Tensor) ->
     dtype = node_spec(node).torch_dtype
     if old_bias is None:
         name = str(node.target).rpartition(".")[0] + ".bias"
-        new_bias = program.add_weight(bias.to(dtype), name=name, like=layer)
+        trained = isinstance(program.weight(node), nn.Parameter)
+        new = nn.Parameter(bias.to(dtype)) if trained else bias.to(dtype)
+        new_bias = program.add_weight(new, name=name, like=layer)
     else:
         new_bias = change_weight(program, [layer], old_bias, bias.to(dtype))
     new_weight = change_weight(program, [layer], node, weight.to(dtype))

@@ -250,6 +250,70 @@ def test_an_expansion_that_decides_the_shape_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pad", "padding"),
+    [
+        ([1, 1, 2, 2], "[1,1], [3,1]"),
+        ([2, 2], "[1,1], [1,2]"),
+        ([0, 1, 0, 1], None),
+        ([1, 1, 1, 1, 1, 1], None),
+        ([1, 1, 1, 1, "reflect"], None),
+        ([1, 1, 1, 1, "constant", 2.0], None),
+    ],
+)
+def test_a_border_of_zeros_is_padding_of_the_convolution(
+    pad: list[Any], padding: str | None
+) -> None:
+    channels = 4 if len(pad) == 6 and "constant" not in pad else 2
+
+    def make(before: Node, x: Node, w: Node) -> Node:
+        widths = [size for size in pad if isinstance(size, int)]
+        border = insert_call(before, aten.pad.default, x, widths, *pad[len(widths) :])
+        return insert_call(before, aten.conv2d.default, border, w, None, [1, 1], [1, 0])
+
+    x = torch.randn(1, 2, 5, 5)
+    program = program_of(make, x, weights=[torch.randn(2, channels, 3, 3)])
+    result = optimize(program, [Canonicalize()])
+    assert_close(result.run(x), program.run(x), 1e-6)  # PyTorch sums in another order
+    assert ("aten.pad" in str(result)) is (padding is None)
+    if padding is not None:
+        assert f"aten.conv2d(%0, @w, none, {padding})" in str(result)
+
+
+def _repeated(heads: int, repeats: int, key: Node, before: Node) -> Node:
+    """[1, heads, 3, 2] repeated to [1, heads * repeats, 3, 2]."""
+    apart = insert_call(before, aten.reshape.default, key, [1, heads, 1, 3, 2])
+    wide = insert_call(before, aten.expand.default, apart, [1, heads, repeats, 3, 2])
+    return insert_call(before, aten.reshape.default, wide, [1, heads * repeats, 3, 2])
+
+
+def test_attention_repeats_keys_and_values_by_itself() -> None:
+    def make(before: Node, query: Node, key: Node) -> Node:
+        wide = _repeated(2, 3, key, before)
+        return insert_call(
+            before, aten.scaled_dot_product_attention.default, query, wide, wide, is_causal=True
+        )
+
+    inputs = torch.randn(1, 6, 3, 2), torch.randn(1, 2, 3, 2)
+    program = program_of(make, *inputs)
+    result = optimize(program, [Canonicalize()])
+    assert_close(result.run(*inputs), program.run(*inputs), 1e-6)
+    call, _ = body(result).splitlines()
+    assert "attention(%0, %1, %1, none, 0.0, true, enable_gqa=true): f32[1,6,3,2]" in call
+
+
+def test_attention_broadcasts_its_mask() -> None:
+    def make(before: Node, x: Node, mask: Node) -> Node:
+        wide = insert_call(before, aten.expand.default, mask, [1, 2, 3, 3])
+        return insert_call(before, aten.scaled_dot_product_attention.default, x, x, x, wide)
+
+    inputs = torch.randn(1, 2, 3, 2), torch.tensor([[[[True, False, True]]]])
+    program = program_of(make, *inputs)
+    result = optimize(program, [Canonicalize()])
+    assert_close(result.run(*inputs), program.run(*inputs), 1e-6)
+    assert "aten.expand" not in str(result)
+
+
+@pytest.mark.parametrize(
     ("mask", "stays"),
     [
         (torch.ones(4, 4, dtype=torch.bool), False),
