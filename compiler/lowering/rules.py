@@ -9,6 +9,7 @@ from . import conv_transpose as conv_transpose
 from . import convolution as convolution
 from . import creation as creation
 from . import distance as distance
+from . import embedding_bag as embedding_bag
 from . import extrema as extrema
 from . import gathering as gathering
 from . import grid_sample as grid_sample

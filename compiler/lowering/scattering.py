@@ -12,6 +12,7 @@ import torch
 from tvm import te, tirx
 
 from ..errors import CompileError
+from ..tensor_spec import TensorSpec
 from .advanced_index import advanced_index, broadcast_place
 from .creation import constant
 from .indices import (
@@ -26,6 +27,7 @@ from .indices import (
     wrap_index,
 )
 from .registry import lowers
+from .statements import Statements, for_each, load, store
 from .updates import Combine, Updates, add, multiply, overwrite
 
 aten = torch.ops.aten
@@ -164,6 +166,29 @@ def index_put(
         add if accumulate else overwrite,
     )
     return updates.tensor("index_put")
+
+
+@lowers(aten.masked_scatter.default)
+def masked_scatter(
+    x: te.Tensor, mask: te.Tensor, source: te.Tensor, *, out: TensorSpec
+) -> te.Tensor:
+    """Elements of x where the mask is false, else the next of source, in row-major order."""
+    steps = Statements()
+    old, chosen, values = (steps.input(tensor) for tensor in (x, mask, source))
+    new, taken = steps.output(out.shape, out.dtype), steps.output((), "int32")
+    sizes = shape_of(source)
+
+    def visit(at: list[Index]) -> Any:
+        here = load(chosen, broadcast_place(at, shape_of(mask)))
+        next_value = load(values, unflatten_index(clamp_index(load(taken, []), prod(sizes)), sizes))
+        kept = load(old, broadcast_place(at, shape_of(x)))
+        count = load(taken, []) + here.astype("int32")
+        chosen_value = tirx.if_then_else(here, next_value, kept)
+        return tirx.SeqStmt([store(new, chosen_value, at), store(taken, count, [])])
+
+    steps.add(store(taken, tirx.const(0, "int32"), []))
+    steps.add(for_each(out.shape, visit))
+    return steps.tensors("masked_scatter")[0]
 
 
 def _scatter(

@@ -2,7 +2,7 @@
 
 import ctypes
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ def check(
     plain_args, plain_kwargs = pytree.tree_map(_unwrap, (args, kwargs))
     wanted = (reference or op)(*plain_args, **plain_kwargs)
     expected = [wanted] if isinstance(wanted, torch.Tensor) else list(wanted)
-    for result, want in zip(run(op, *args, **kwargs), expected, strict=True):
+    function, inputs, specs = build(op, *args, **kwargs)
+    compared = [want for want, spec in zip(expected, specs, strict=True) if spec is not None]
+    for result, want in zip(execute(function, inputs, specs), compared, strict=True):
         default_rtol, default_atol = TOLERANCES.get(want.dtype, (0.0, 0.0))
         torch.testing.assert_close(
             result,
@@ -74,10 +76,10 @@ def run(op: OpOverload, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
 
 
 def execute(
-    function: tvm.tirx.PrimFunc, inputs: list[torch.Tensor], specs: list[TensorSpec]
+    function: tvm.tirx.PrimFunc, inputs: list[torch.Tensor], specs: Sequence[TensorSpec | None]
 ) -> list[torch.Tensor]:
     """Schedule and compile the stages of a kernel, and call it."""
-    outputs = [torch.empty(spec.shape, dtype=spec.torch_dtype) for spec in specs]
+    outputs = [torch.empty(s.shape, dtype=s.torch_dtype) for s in specs if s is not None]
     scheduled = schedule_kernel(function, TARGET, inputs=len(inputs), parallel=False)
     raw = lower_kernel(scheduled, "kernel", TARGET)
     workspaces = [_buffer(elements, dtype) for elements, dtype in raw.workspaces]
@@ -100,8 +102,11 @@ def link(elf: bytes, library: Path) -> None:
 
 def build(
     op: OpOverload, *args: Any, **kwargs: Any
-) -> tuple[tvm.tirx.PrimFunc, list[torch.Tensor], list[TensorSpec]]:
-    """The kernel of `op` before scheduling, its inputs and the specs of its outputs."""
+) -> tuple[tvm.tirx.PrimFunc, list[torch.Tensor], list[TensorSpec | None]]:
+    """The kernel of `op` before scheduling, its inputs and the specs of its outputs.
+
+    A result that the rule leaves out, because only training reads it, has None for a spec.
+    """
     leaves, tree = pytree.tree_flatten((args, kwargs))
     values = {i: _dense(_unwrap(x)) for i, x in enumerate(leaves) if _is_tensor(x)}
     holders = {i: _placeholder(f"p{i}", value) for i, value in values.items()}
@@ -121,6 +126,8 @@ def build(
     result = entry.rule(*rule_args, **rule_kwargs, **wants)
     results = [result] if single else list(result)
     for tensor, spec in zip(results, specs, strict=True):
+        if tensor is None:
+            continue
         got = TensorSpec(tuple(int(n) for n in tensor.shape), str(tensor.dtype))
         assert got == spec, f"{op}: the rule gives {got}, torch gives {spec}"
 
@@ -128,8 +135,10 @@ def build(
     for packed in builder.packed:
         inputs.append(_tensor(packed.data, str(packed.tensor.dtype)))
     parameters = [*holders.values(), *(packed.tensor for packed in builder.packed)]
-    outputs = [_own_buffer(tensor, results[:i]) for i, tensor in enumerate(results)]
-    return te.create_prim_func([*parameters, *outputs]), inputs, specs
+    kept = [tensor for tensor in results if tensor is not None]
+    outputs = [_own_buffer(tensor, kept[:i]) for i, tensor in enumerate(kept)]
+    given = [None if t is None else spec for t, spec in zip(results, specs, strict=True)]
+    return te.create_prim_func([*parameters, *outputs]), inputs, given
 
 
 def _is_tensor(leaf: Any) -> bool:

@@ -143,6 +143,18 @@ def test_a_mask_with_as_many_values_as_it_picks_is_refused() -> None:
         check(aten.index_put.default, numbered((3,)), [mask], torch.tensor([1.0, 2.0]))
 
 
+@few
+@given(x=tensors(1, 3))
+def test_masked_scatter(x: torch.Tensor) -> None:
+    mask = numbered(tuple(x.shape), torch.bool)
+    check(aten.masked_scatter.default, x, mask, numbered((2, x.numel()), x.dtype))
+
+
+def test_masked_scatter_broadcasts() -> None:
+    mask = torch.tensor([[True], [False], [True]])
+    check(aten.masked_scatter.default, numbered((3, 5)), mask, numbered((10,)) + 0.5)
+
+
 def test_put() -> None:
     x, index = numbered((3, 5)), torch.tensor([[2, -1], [7, 2]])
     check(aten.put.default, x, index[:, 1:], numbered((2, 1)))
