@@ -121,7 +121,7 @@ class Program:
             like: The node whose origin the new node takes.
         """
         name = self._free_name(name)
-        set_weight(self.module, name, tensor if tensor.is_contiguous() else tensor.contiguous())
+        set_weight(self.module, name, tensor)
         with self.graph.inserting_before(self._first_call()):
             node = self.graph.create_node("get_attr", name)
         node.meta["val"] = fake_of(TensorSpec.of(tensor))

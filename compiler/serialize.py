@@ -81,16 +81,16 @@ def load_program(path: Path) -> Program:
 
 def _encode_node(node: Node, index: dict[Node, int]) -> dict[str, Any]:
     meta = {key: value for key, value in node.meta.items() if key not in _ATTRIBUTES}
-    origin = node.meta.get("origin", Origin())
-    entry = {
+    entry: dict[str, Any] = {
         "name": node.name,
         "op": node.op,
         "target": _encode_target(node.target),
         "args": encode(node.args, index),
         "kwargs": encode(dict(node.kwargs), index),
-        "origin": [origin.module_path, origin.module_type, origin.source],
         "meta": encode(meta, index),
     }
+    if isinstance(origin := node.meta.get("origin"), Origin):
+        entry["origin"] = [origin.module_path, origin.module_type, origin.source]
     if node.op != "output":
         entry["specs"] = encode(specs_of(node.meta["val"]), index)
     return entry
@@ -104,7 +104,9 @@ def _decode_node(entry: dict[str, Any], nodes: list[Node], graph: Graph) -> Node
         decode(entry["kwargs"], nodes),
         name=entry["name"],
     )
-    node.meta = {"origin": Origin(*entry["origin"]), **decode(entry["meta"], nodes)}
+    node.meta = decode(entry["meta"], nodes)
+    if "origin" in entry:
+        node.meta["origin"] = Origin(*entry["origin"])
     if "specs" in entry:
         node.meta["val"] = fake_of(decode(entry["specs"], nodes))
     return node

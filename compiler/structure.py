@@ -48,6 +48,9 @@ class Structure:
             raise CompileError(
                 "the inputs are nested differently from the traced ones", got=str(error)
             ) from error
+        for index, leaf in enumerate(leaves):
+            if index not in self.constants and not isinstance(leaf, torch.Tensor):
+                raise CompileError("an input must be a tensor", got=type(leaf).__name__)
         for index, expected in self.constants.items():
             if not _same(leaves[index], expected):
                 raise CompileError(

@@ -25,7 +25,14 @@ def has_name(root: nn.Module, name: str) -> bool:
 
 
 def set_weight(root: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    """Register a parameter (for an `nn.Parameter`) or buffer, replacing one of that name."""
+    """Register a parameter (for an `nn.Parameter`) or buffer, replacing one of that name.
+
+    It is stored dense in row-major order; a tensor that is so already is not copied.
+    """
+    if not tensor.is_contiguous():
+        dense = tensor.detach().contiguous()
+        is_parameter = isinstance(tensor, nn.Parameter)
+        tensor = nn.Parameter(dense, tensor.requires_grad) if is_parameter else dense
     path, _, leaf = name.rpartition(".")
     module = root
     for part in path.split(".") if path else ():

@@ -29,7 +29,7 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm(self.project(self.depthwise(self.expand(x))))
+        y: torch.Tensor = self.norm(self.project(self.depthwise(self.expand(x))))
         return x + y if self.has_skip else y
 
 

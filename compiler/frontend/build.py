@@ -53,14 +53,7 @@ class _Builder:
         self.values: dict[Node, Any] = {}
 
     def build(self) -> Program:
-        placeholders = self.exported.graph.find_nodes(op="placeholder")
-        signature = self.exported.graph_signature
-        for node, spec in zip(placeholders, signature.input_specs, strict=True):
-            if spec.kind is InputKind.USER_INPUT:
-                self.values[node] = self._input(node, spec.arg)
-        for node, spec in zip(placeholders, signature.input_specs, strict=True):
-            if spec.kind not in (InputKind.USER_INPUT, InputKind.TOKEN) and node.users:
-                self.values[node] = self.weights.node(spec)
+        self._placeholders()
         for node in self.exported.graph.nodes:
             if node.op == "call_function" and node.target not in _CHECKS:
                 self.values[node] = self._call(node)
@@ -68,18 +61,29 @@ class _Builder:
         module = GraphModule(nn.Module(), Graph())
         self.weights.store(module)
         module.graph = self.graph
-        names, in_spec = self.interface.input_names, self.interface.in_spec
-        out_spec = self.interface.out_spec
-        program = Program(module, names, out_spec.names("output"), in_spec, out_spec)
+        own, output_names = self.interface, self.interface.out_spec.names("output")
+        program = Program(module, own.input_names, output_names, own.in_spec, own.out_spec)
         program.tidy()
-        mutated = signature.buffers_to_mutate.values()
-        refuse_kept_state(program, {self.weights.names[name] for name in mutated})
+        mutated = self.exported.graph_signature.buffers_to_mutate.values()
+        refuse_kept_state(program, {self.weights.names.get(name) for name in mutated})
         return program
 
-    def _input(self, node: Node, argument: Any) -> Any:
-        if isinstance(argument, ConstantArgument):
-            return argument.value
-        new = self.graph.placeholder(node.name)
+    def _placeholders(self) -> None:
+        """Inputs first, then the weights that anything reads."""
+        placeholders = self.exported.graph.find_nodes(op="placeholder")
+        specs = self.exported.graph_signature.input_specs
+        names = iter(self.interface.input_names)
+        for node, spec in zip(placeholders, specs, strict=True):
+            if spec.kind is not InputKind.USER_INPUT:
+                continue
+            is_constant = isinstance(spec.arg, ConstantArgument)
+            self.values[node] = spec.arg.value if is_constant else self._input(node, next(names))
+        for node, spec in zip(placeholders, specs, strict=True):
+            if spec.kind not in (InputKind.USER_INPUT, InputKind.TOKEN) and node.users:
+                self.values[node] = self.weights.node(spec)
+
+    def _input(self, node: Node, name: str) -> Node:
+        new = self.graph.placeholder(name)
         new.meta = {"val": fake_of(TensorSpec.of(node.meta["val"])), "origin": Origin()}
         return new
 

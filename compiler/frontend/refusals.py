@@ -46,7 +46,7 @@ def refuse_random(program: Program) -> None:
             )
 
 
-def refuse_kept_state(program: Program, mutated: Collection[str]) -> None:
+def refuse_kept_state(program: Program, mutated: Collection[str | None]) -> None:
     """Raise where an output depends on a buffer that the model changes.
 
     A buffer that is only written, or written before it is read, keeps no state: the write is

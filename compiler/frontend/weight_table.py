@@ -19,7 +19,8 @@ class WeightTable:
     """Makes one `get_attr` node for each distinct tensor of an exported program.
 
     `names` maps each name in the user's model to the name in the program: for tied weights the
-    first of them, and with an underscore in front where a graph module uses the name itself.
+    first of them, with an underscore after its
+    first part where a graph module uses that itself.
     """
 
     def __init__(self, exported: ExportedProgram, root: str, graph: Graph) -> None:
@@ -73,8 +74,8 @@ class WeightTable:
 
     def _new_node(self, name: str, tensor: torch.Tensor) -> Node:
         name = name.removeprefix(f"{self.root}.") if self.root else name
-        if name.split(".")[0] in _RESERVED:
-            name = f"_{name}"
+        first, dot, rest = name.partition(".")
+        name = f"{first}_{dot}{rest}" if first in _RESERVED else name
         copied = tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
         if isinstance(tensor, nn.Parameter):
             copied = nn.Parameter(copied, requires_grad=tensor.requires_grad)
