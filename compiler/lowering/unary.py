@@ -34,7 +34,7 @@ def _sign(x: Value) -> Value:
     bind = Lets()
     x = bind(x)
     one, zero = like(x, 1), like(x, 0)
-    below = tirx.Select(x < zero, zero - one, x if is_float(str(x.ty.dtype)) else zero)
+    below = tirx.Select(x < zero, zero - one, zero)
     return bind.close(tirx.Select(x > zero, one, below))
 
 
