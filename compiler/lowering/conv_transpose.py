@@ -18,7 +18,7 @@ from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
 from .builder import Array, KernelBuilder
-from .convolution import Total, biased, convolve, pack_blocks, read_block
+from .convolution import Total, biased, convolve, pack_blocks, read_block, rows_per_block
 from .gemm import accumulator
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index
 from .registry import lowers
@@ -146,9 +146,10 @@ def _accumulate(
 
     def read(n: Index, o: Index, position: Sequence[Index]) -> Any:
         residue = [p % s for p, s in zip(position, strides, strict=True)]
-        part = (o // own) * residues + flatten_index(residue, strides)
+        group, channel = (o // own, o % own) if groups > 1 else (0, o)
+        part = group * residues + flatten_index(residue, strides)
         q = [p // s for p, s in zip(position, strides, strict=True)]
-        return total(n, part * rows + o % own, *q)
+        return total(n, part * rows + channel, *q)
 
     return read
 
@@ -160,7 +161,7 @@ def _weights(
     channels, own, *_ = shape_of(w)
     residues = [phase.stride for phase in phases]
     if kernel.is_constant(w):
-        block = kernel.block(own)
+        block = rows_per_block(own, groups, kernel)
         transform = partial(pack_phases, phases=tuple(phases), groups=groups, block=block)
         packed = kernel.pack(w, transform, f"phases{block}")
         return -(-own // block) * block, partial(read_block, packed)

@@ -165,10 +165,9 @@ def _direct(
     dtype: str,
     kernel: KernelBuilder,
 ) -> Total:
-    """Any other convolution: P[n,o,p] with the channels of each group rounded up to blocks."""
-    outputs, depth, *taps = shape_of(w)
-    own = outputs // groups
-    rows, weight = _blocked(w, own, kernel)
+    """Any other convolution: P[n,o,p], the channels rounded up to blocks of weights."""
+    _, depth, *taps = shape_of(w)
+    rows, weight = _blocked(w, groups, kernel)
     c = te.reduce_axis((0, depth), name="c")
     axes = [te.reduce_axis((0, size), name="t") for size in taps]
 
@@ -182,25 +181,30 @@ def _direct(
     shape = (images.batch, groups * rows, *sizes)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
 
-    def read(n: Index, o: Index, position: Sequence[Index]) -> Any:
-        if rows == own or groups == 1:
-            return total(n, o, *position)
-        return total(n, tirx.floordiv(o, own) * rows + tirx.floormod(o, own), *position)
-
-    return read
+    return lambda n, o, position: total(n, o, *position)
 
 
-def _blocked(w: te.Tensor, own: int, kernel: KernelBuilder) -> tuple[int, Total]:
-    """How to read weights [o, c, taps...] in groups of `own` output channels.
+def _blocked(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Total]:
+    """How to read weights [o, c, taps...] of groups of output channels.
 
     Returns the rows of a group, padding included, and a reader of one weight by row, input channel
     and tap. Constant weights are packed as [rows / block, c, taps..., block].
     """
+    own = int(w.shape[0]) // groups
     if not kernel.is_constant(w):
         return own, lambda o, c, taps: w(o, c, *taps)
-    block = kernel.block(own)
+    block = rows_per_block(own, groups, kernel)
     packed = kernel.pack(w, partial(pack_blocks, own=own, block=block), f"blocks{block}_{own}")
     return -(-own // block) * block, partial(read_block, packed)
+
+
+def rows_per_block(own: int, groups: int, kernel: KernelBuilder) -> int:
+    """Channels of a block of packed weights; blocks of several groups have no padding.
+
+    With padding between groups, a tile of the result would read a region that is no tile.
+    """
+    block = kernel.block(own)
+    return block if groups == 1 else max(d for d in range(1, block + 1) if own % d == 0)
 
 
 def read_block(packed: te.Tensor, o: Index, c: Index, taps: Sequence[Index]) -> Any:

@@ -82,7 +82,15 @@ def _epilogue(sch: Any, stage: Stage) -> Any:
     mixed = any(uses(i, a) for i in outer for a in inner_axes) or any(
         uses(last, a) for a in outer_axes
     )
-    return None if mixed else readers[0]
+    batched = len(stage.axes) > 2  # each row axis is then a loop of its own
+    if mixed or (batched and not all(_is_plain(index, outer_axes) for index in outer)):
+        return None
+    return readers[0]
+
+
+def _is_plain(index: Any, axes: list[Any]) -> bool:
+    """Whether an index is one of the axes or a constant, so that tiles of axes are tiles there."""
+    return isinstance(index, tirx.IntImm) or any(index.same_as(axis) for axis in axes)
 
 
 def _column_axes(extents: list[int], stage: Stage) -> int:

@@ -43,10 +43,10 @@ def test_transposed_convolution(
     assume(extra < max(stride, dilation))
     inputs, outputs, groups = channels
     x = random(*([] if batch is None else [batch]), inputs * groups, *[7, 6, 5][:rank])
-    w = random(inputs * groups, outputs, *([taps] * rank))
+    w = random(inputs * groups, outputs, *([taps] * rank)) / (inputs * taps**rank) ** 0.5
     args = [stride], [padding] * rank, [extra] * rank, groups, [dilation]
     b = weight(random(outputs * groups), constant)
-    check(OPS[rank], x, weight(w, constant), b, *args, atol=2e-5)
+    check(OPS[rank], x, weight(w, constant), b, *args, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,12 @@ def test_convolution_with_all_options_given(transposed: bool) -> None:
     args = [2, 1], [1, 2], [1, 2], transposed, [1, 0], 2
     check(
         aten.convolution.default, random(2, 4, 9, 9), weight(w, True), random(6), *args, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_stride_of_one(groups: int) -> None:
+    w = weight(random(6, 9, 3), constant=True)
+    check(
+        aten.conv_transpose1d.default, random(1, 6, 19), w, None, [1], [1], [0], groups, atol=1e-5
     )

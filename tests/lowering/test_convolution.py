@@ -39,10 +39,10 @@ def test_convolution(
     inputs, outputs, groups = channels
     space = [11, 9, 10][:rank]
     x = random(*([] if batch is None else [batch]), inputs * groups, *space)
-    w = random(outputs * groups, inputs, *([taps] * rank))
+    w = random(outputs * groups, inputs, *([taps] * rank)) / (inputs * taps**rank) ** 0.5
     b = random(outputs * groups)
     args = [stride], [padding] * rank, [dilation], groups
-    check(OPS[rank].default, x, weight(w, constant), weight(b, constant), *args, atol=2e-5)
+    check(OPS[rank].default, x, weight(w, constant), weight(b, constant), *args, atol=1e-5)
 
 
 @pytest.mark.parametrize("multiplier", [1, 2, 3])
@@ -79,3 +79,9 @@ def test_other_floats(dtype: torch.dtype) -> None:
     x, w = random(1, 3, 7, 7, dtype=dtype), random(5, 3, 3, 3, dtype=dtype)
     atol = 1e-9 if dtype is torch.float64 else 8 * torch.finfo(dtype).eps
     check(aten.conv2d.default, x, weight(w, True), random(5, dtype=dtype), atol=atol)
+
+
+@pytest.mark.parametrize("outputs", [9, 11])  # no multiple of a block of weights
+def test_groups_of_odd_size(outputs: int) -> None:
+    w = weight(random(2 * outputs, 3, 3), constant=True)
+    check(aten.conv1d.default, random(1, 6, 19), w, None, [1], [1], [1], 2, atol=1e-5)
