@@ -8,7 +8,7 @@ import numpy as np
 from tvm import te
 
 from ..errors import CompileError
-from .indices import Index, Shape, shape_of, wrap_index
+from .indices import Index, Shape, broadcast_place, shape_of, wrap_index
 
 Reader = Callable[[list[Index]], Any]  # index -> element of an index tensor
 
@@ -69,12 +69,6 @@ def advanced_index(shape: Shape, indices: Sequence[te.Tensor | None]) -> Advance
         broadcast=np.broadcast_shapes(*shapes),
         first=axes[0] if adjacent else 0,
     )
-
-
-def broadcast_place(index: Sequence[Index], shape: Shape) -> list[Index]:
-    """Where a tensor of a shape that broadcasts has the element for `index`."""
-    places = index[len(index) - len(shape) :]
-    return [0 if size == 1 else i for i, size in zip(places, shape, strict=True)]
 
 
 def _read(reader: Reader, shape: Shape, index: Sequence[Index]) -> Any:

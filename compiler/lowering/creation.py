@@ -78,6 +78,7 @@ def _lower_as_table(op: Any) -> None:
 
     @lowers(op)
     def rule(*args: Any, out: TensorSpec, kernel: KernelBuilder, **options: Any) -> te.Tensor:
+        """The numbers as torch computes them now, stored in a table."""
         numbers = op(*args, **{**options, "dtype": out.torch_dtype, "device": "cpu"})
         stored = numbers.float() if out.dtype == "bfloat16" else numbers
         table = kernel.table(stored.numpy(), "numbers")

@@ -13,9 +13,10 @@ from tvm import te
 
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
-from .advanced_index import advanced_index, broadcast_place
+from .advanced_index import advanced_index
 from .indices import (
     Index,
+    broadcast_place,
     clamp_index,
     compute,
     flatten_index,

@@ -35,6 +35,12 @@ def without_axis(index: Sequence[Index], axis: int) -> list[Index]:
     return [*index[:axis], *index[axis + 1 :]]
 
 
+def broadcast_place(index: Sequence[Index], shape: Shape) -> list[Index]:
+    """Where a tensor of a shape that broadcasts has the element for `index`."""
+    places = index[len(index) - len(shape) :]
+    return [0 if size == 1 else i for i, size in zip(places, shape, strict=True)]
+
+
 def flatten_index(index: Sequence[Index], shape: Shape) -> Index:
     """Row-major position of an element."""
     flat: Index = 0

@@ -7,7 +7,18 @@ import torch
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, compute, guarded, shape_of, with_axis, within, without_axis, wrap_axis
+from .indices import (
+    Index,
+    broadcast_place,
+    compute,
+    guarded,
+    shape_of,
+    with_axis,
+    within,
+    without_axis,
+    wrap_axis,
+)
+from .pointwise import cast
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -23,6 +34,18 @@ def tril(x: te.Tensor, diagonal: int = 0) -> te.Tensor:
 def triu(x: te.Tensor, diagonal: int = 0) -> te.Tensor:
     """Elements of x where column >= row + diagonal, else 0."""
     return _triangle(x, lambda row, column: column >= row + diagonal)
+
+
+@lowers(aten.copy.default)
+def copy_into(
+    x: te.Tensor, source: te.Tensor, non_blocking: bool = False, *, out: TensorSpec
+) -> te.Tensor:
+    """The source in the shape and dtype of x."""
+    return compute(
+        out.shape,
+        lambda at: cast(source(*broadcast_place(at, shape_of(source))), out.dtype),
+        "copy",
+    )
 
 
 @lowers(aten.slice_scatter.default)

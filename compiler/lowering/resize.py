@@ -55,6 +55,7 @@ def _lowers_nearest(resize: Resize, *packets: Any) -> None:
         kernel: KernelBuilder,
         **named: float | None,
     ) -> te.Tensor:
+        """Each result is the element of x that lies nearest, by the rule of the op."""
         return _resize(x, resize, False, _all_scales(x, scales, named), out, kernel)
 
     @lowers(*(packet.vec for packet in packets))
@@ -66,6 +67,7 @@ def _lowers_nearest(resize: Resize, *packets: Any) -> None:
         out: TensorSpec,
         kernel: KernelBuilder,
     ) -> te.Tensor:
+        """Each result is the element of x that lies nearest, by the rule of the op."""
         return _resize(x, resize, False, _all_scales(x, scale_factors or ()), out, kernel)
 
 
@@ -82,6 +84,7 @@ def _lowers_filter(resize: Resize, *packets: Any) -> None:
         kernel: KernelBuilder,
         **named: float | None,
     ) -> te.Tensor:
+        """Each result is a weighted sum of its neighbors along every spatial axis."""
         return _resize(x, resize, align_corners, _all_scales(x, scales, named), out, kernel)
 
     @lowers(*(packet.vec for packet in packets))
@@ -94,6 +97,7 @@ def _lowers_filter(resize: Resize, *packets: Any) -> None:
         out: TensorSpec,
         kernel: KernelBuilder,
     ) -> te.Tensor:
+        """Each result is a weighted sum of its neighbors along every spatial axis."""
         scales = _all_scales(x, scale_factors or ())
         return _resize(x, resize, align_corners, scales, out, kernel)
 

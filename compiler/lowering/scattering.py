@@ -13,11 +13,12 @@ from tvm import te, tirx
 
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
-from .advanced_index import advanced_index, broadcast_place
+from .advanced_index import advanced_index
 from .creation import constant
 from .indices import (
     Index,
     Shape,
+    broadcast_place,
     clamp_index,
     compute,
     shape_of,

@@ -7,7 +7,7 @@ import torch
 from tvm import te
 
 from ..tensor_spec import TensorSpec
-from .indices import Index, compute, reshape_index, shape_of, wrap_axis
+from .indices import Index, broadcast_place, compute, reshape_index, shape_of, wrap_axis
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -92,9 +92,4 @@ def movedim(x: te.Tensor, source: int | list[int], destination: int | list[int])
 def expand(x: te.Tensor, *_: Any, out: TensorSpec, implicit: bool = False) -> te.Tensor:
     """Axes of size 1 repeated, new axes in front."""
     sizes = shape_of(x)
-    added = len(out.shape) - len(sizes)
-
-    def element(index: list[Index]) -> Any:
-        return x(*(0 if size == 1 else i for i, size in zip(index[added:], sizes, strict=True)))
-
-    return compute(out.shape, element, "expand")
+    return compute(out.shape, lambda index: x(*broadcast_place(index, sizes)), "expand")

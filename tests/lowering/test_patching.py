@@ -18,6 +18,13 @@ def test_triangles(x: torch.Tensor, diagonal: int) -> None:
 
 
 @few
+@given(x=tensors(), source=tensors(1, 1))
+def test_copy_into(x: torch.Tensor, source: torch.Tensor) -> None:
+    check(aten.copy.default, x, source[:1])
+    check(aten.copy.default, x, x.flip(-1))
+
+
+@few
 @given(x=tensors(), data=st.data())
 def test_slice_scatter(x: torch.Tensor, data: st.DataObject) -> None:
     dim = data.draw(axes(x.dim()))

@@ -1,5 +1,6 @@
 """Views: the same elements under another shape or order of axes."""
 
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -23,7 +24,7 @@ def _reshapes(draw: st.DrawFn) -> tuple[torch.Tensor, list[int]]:
     for _ in range(2):
         cuts = sorted(draw(st.lists(st.integers(0, len(factors)), max_size=4)))
         edges = [0, *cuts, len(factors)]
-        both.append([prod(factors[i:j]) for i, j in zip(edges, edges[1:], strict=False)])
+        both.append([prod(factors[i:j]) for i, j in pairwise(edges)])
         factors = draw(st.permutations(factors))
     return numbered(tuple(both[0]), draw(st.sampled_from(DTYPES))), both[1]
 
