@@ -61,7 +61,7 @@ class Artifact:
         return [as_result(array, spec) for array, spec in zip(outputs, specs, strict=True)]
 
     def count_instructions(self, *inputs: Any, **by_name: Any) -> int:
-        """Instructions that one warm inference on one thread executes: the same every time.
+        """Instructions that one inference on one thread executes: the same every time.
 
         Raises:
             CompileError: No emulator can run the library.

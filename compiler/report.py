@@ -79,10 +79,16 @@ class Report:
         return table(rows, "lrrr") if self.passes else []
 
     def _kernel_table(self) -> list[str]:
-        rows = [("kernel", "macs", "bytes", "operators and modules")]
+        """One row per kernel: its calls together, described by the first."""
+        calls: dict[str, list[CallEntry]] = {}
         for row in self.kernels:
-            rows.append((row.kernel, count_text(row.macs), _bytes(row.bytes), str(row)))
-        return table(rows, "lrrl") if self.kernels else []
+            calls.setdefault(row.kernel, []).append(row)
+        rows = [("kernel", "calls", "macs", "bytes", "operators and modules of the first call")]
+        for kernel, group in calls.items():
+            macs, size = sum(call.macs for call in group), sum(call.bytes for call in group)
+            work = (count_text(macs), _bytes(size))
+            rows.append((kernel, str(len(group)), *work, str(group[0])))
+        return table(rows, "lrrrl") if self.kernels else []
 
 
 def table(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:

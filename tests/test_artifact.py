@@ -175,7 +175,7 @@ def test_the_report_has_the_numbers(artifact: Artifact) -> None:
     assert json.loads(json.dumps(report.to_json()))["kernels"][0]["macs"] == 60
     text = str(report).splitlines()
     assert text[0] == "model for host"
-    assert text[-3].split() == ["model_k0", "60", "204", "B", "test.model_k0:", "layer0"]
+    assert text[-3].split() == ["model_k0", "1", "60", "204", "B", "test.model_k0:", "layer0"]
 
 
 def test_a_report_shows_times_where_they_are_known(artifact: Artifact) -> None:

@@ -12,6 +12,7 @@ from penjing.compiler.artifact import Artifact
 from penjing.compiler.errors import CompileError
 from penjing.compiler.runners import emulated, emulator
 from penjing.compiler.runners.build_cache import cached_build
+from penjing.compiler.runners.counting import run_lengths, trace_marks
 from penjing.compiler.runners.native import NativeRunner
 from penjing.compiler.runners.status import refusal
 
@@ -96,6 +97,15 @@ def test_instruction_counts_are_steady_and_exact(target: str) -> None:
         assert profile.unit == "instructions"
         assert 0 < count.total - profile.total < 800  # argument checks and copies
         assert [row.cost for row in profile.rows] == [r.cost for r in artifact.profile(x).rows]
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_run_executes_what_later_ones_do(threads: int) -> None:
+    artifact = make_artifact("arm-a72", threads=threads)
+    marks, _ = trace_marks(artifact._emulated.process, [example_input()], runs=3)
+    _, first, *later = run_lengths(marks)
+    assert later == [first, first]
 
 
 @pytest.mark.qemu

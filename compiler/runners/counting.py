@@ -16,7 +16,7 @@ from .build_cache import cached_build
 from .process import ModelProcess
 
 _PLUGIN = Path(__file__).with_name("icount.c")
-_BEGIN, _END, FIRST_STEP = 1, 2, 16  # positions that driver.c marks
+_BEGIN, _END, _FIRST_STEP = 1, 2, 16  # positions that driver.c marks
 
 # Kinds of instructions by mnemonic, of AArch64, 32-bit ARM and x86; the first that fits counts.
 _KINDS = {
@@ -52,7 +52,9 @@ class InstructionCount:
 def count_instructions(
     process: ModelProcess, arrays: Sequence[np.ndarray], *, mnemonics: bool = False
 ) -> InstructionCount:
-    """Instructions of the second of two runs on one thread.
+    """Instructions of one run on one thread.
+
+    A library keeps no state, so its first run executes what every later one does.
 
     Args:
         process: The model under an emulator.
@@ -60,29 +62,37 @@ def count_instructions(
         mnemonics: Whether to count each mnemonic too, which takes longer.
     """
     marks, counts = trace_marks(process, arrays, mnemonics=mnemonics)
-    begins = [total for position, total in marks if position == _BEGIN]
-    ends = [total for position, total in marks if position == _END]
-    empty = ends[0] - begins[0]
-    return InstructionCount(ends[-1] - begins[-1] - empty, counts)
+    empty, total = run_lengths(marks)
+    return InstructionCount(total - empty, counts)
 
 
 def count_steps(process: ModelProcess, arrays: Sequence[np.ndarray]) -> list[int]:
-    """Instructions of each kernel call in the second of two runs of a measuring build."""
+    """Instructions of each kernel call in one run of a measuring build."""
     marks, _ = trace_marks(process, arrays)
-    start = max(index for index, (position, _) in enumerate(marks) if position == _BEGIN)
-    steps = [total for position, total in marks[start:] if position >= FIRST_STEP]
-    empty = marks[1][1] - marks[0][1]
+    steps = [total for position, total in marks if position >= _FIRST_STEP]
+    empty = run_lengths(marks)[0]
     return [after - before - empty for before, after in pairwise(steps)]
 
 
+def run_lengths(marks: Sequence[tuple[int, int]]) -> list[int]:
+    """Instructions between the begin and end marks of each run; the first run is empty."""
+    begins = [total for position, total in marks if position == _BEGIN]
+    ends = [total for position, total in marks if position == _END]
+    return [end - begin for begin, end in zip(begins, ends, strict=True)]
+
+
 def trace_marks(
-    process: ModelProcess, arrays: Sequence[np.ndarray], *, mnemonics: bool = False
+    process: ModelProcess,
+    arrays: Sequence[np.ndarray],
+    *,
+    runs: int = 1,
+    mnemonics: bool = False,
 ) -> tuple[list[tuple[int, int]], dict[str, int]]:
-    """All marks of two runs as (position, instructions so far), and counts of mnemonics."""
+    """All marks of some runs as (position, instructions so far), and counts of mnemonics."""
     with tempfile.TemporaryDirectory(prefix="penjing-count-") as name:
         out = Path(name, "marks")
         options = f"{_plugin()},out={out}" + (",mnemonics=on" if mnemonics else "")
-        process.run(arrays, runs=2, emulator_options=["-plugin", options])
+        process.run(arrays, runs=runs, emulator_options=["-plugin", options])
         if not out.exists():
             raise CompileError(
                 "the emulator counted nothing",
