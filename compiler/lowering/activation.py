@@ -9,7 +9,7 @@ from tvm import te, tirx
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
 from . import math
-from .floats import Lets, like
+from .floats import Lets, at_least, at_most, like
 from .indices import wrap_axis
 from .pointwise import Operand, Value, constant, pointwise
 from .registry import Rule, lowers
@@ -29,7 +29,7 @@ def _hard_sigmoid(x: Value) -> Value:
 
 
 _FUNCTIONS: dict[OpOverload, Callable[[Value], Value]] = {
-    aten.relu.default: lambda x: tirx.max(x, like(x, 0)),
+    aten.relu.default: lambda x: at_least(like(x, 0), x),
     aten.relu6.default: lambda x: _limit(x, 0, 6),
     aten.silu.default: math.silu,
     aten.mish.default: math.mish,
@@ -72,8 +72,8 @@ def clamp(x: te.Tensor, min: Operand = None, max: Operand = None, *, out: Tensor
 
     def limited(value: Value, *bounds: Value) -> Value:
         rest = list(bounds)
-        raised = value if min is None else tirx.max(value, rest.pop(0))
-        return raised if max is None else tirx.min(raised, rest.pop(0))
+        raised = value if min is None else at_least(rest.pop(0), value)
+        return raised if max is None else at_most(rest.pop(0), raised)
 
     return pointwise(out, operands, limited)
 
@@ -164,11 +164,11 @@ def softshrink(x: te.Tensor, lambd: float = 0.5, *, out: TensorSpec) -> te.Tenso
 
 @lowers(aten.threshold.default)
 def threshold(x: te.Tensor, threshold: float, value: float, *, out: TensorSpec) -> te.Tensor:
-    """x above the threshold, else value."""
+    """x above the threshold, else value; NaN stays."""
 
     def formula(a: Value) -> Value:
         dtype = str(a.ty.dtype)
-        return tirx.Select(a > constant(threshold, dtype), a, constant(value, dtype))
+        return tirx.Select(a <= constant(threshold, dtype), constant(value, dtype), a)
 
     return pointwise(out, (x,), formula)
 
@@ -189,7 +189,7 @@ def glu(x: te.Tensor, dim: int = -1, *, out: TensorSpec) -> te.Tensor:
 
 def _limit(x: Value, low: float, high: float) -> Value:
     dtype = str(x.ty.dtype)
-    return tirx.min(tirx.max(x, constant(low, dtype)), constant(high, dtype))
+    return at_most(constant(high, dtype), at_least(constant(low, dtype), x))
 
 
 def _by_sign(x: Value, positive: Value, negative: Value) -> Value:

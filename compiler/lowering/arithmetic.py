@@ -7,7 +7,8 @@ from tvm import te, tirx
 
 from ..errors import CompileError
 from ..tensor_spec import TensorSpec
-from .floats import Lets, floor, is_nan, like, trunc
+from .division import floor_quotient, floor_remainder, truncated_remainder
+from .floats import Lets, is_nan, like, trunc
 from .pointwise import Operand, Value, constant, is_float, pointwise
 from .power import constant_power, integer_power, power, power_of_constant, repeated_product
 from .registry import lowers
@@ -61,7 +62,7 @@ def divide_rounded(
         raise CompileError(f"rounding_mode must be trunc or floor, not {rounding_mode!r}")
     rounds_down = rounding_mode == "floor"
     if is_float(out.dtype):
-        return pointwise(out, (x, y), _floor_quotient if rounds_down else lambda a, b: trunc(a / b))
+        return pointwise(out, (x, y), floor_quotient if rounds_down else lambda a, b: trunc(a / b))
     divided = tirx.floordiv if rounds_down else tirx.truncdiv
     return pointwise(out, (x, y), lambda a, b: divided(a, _not_zero(b)))
 
@@ -76,15 +77,15 @@ def floor_divide(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
 def remainder(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     """x - floor(x / y) * y: the remainder that has the sign of y."""
     if is_float(out.dtype):
-        return pointwise(out, (x, y), _float_remainder)
+        return pointwise(out, (x, y), floor_remainder)
     return pointwise(out, (x, y), lambda a, b: tirx.floormod(a, _not_zero(b)))
 
 
 @lowers(aten.fmod.Tensor, aten.fmod.Scalar)
-def truncated_remainder(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
+def remainder_of_truncation(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     """x - trunc(x / y) * y: the remainder that has the sign of x."""
     if is_float(out.dtype):
-        return pointwise(out, (x, y), _truncated_remainder)
+        return pointwise(out, (x, y), truncated_remainder)
     return pointwise(out, (x, y), lambda a, b: tirx.truncmod(a, _not_zero(b)))
 
 
@@ -158,33 +159,6 @@ def _is_power_of_two(number: float) -> bool:
 def _not_zero(divisor: Value) -> Value:
     """The divisor, or 1 where dividing would stop the program."""
     return tirx.Select(tirx.EQ(divisor, like(divisor, 0)), like(divisor, 1), divisor)
-
-
-def _truncated_remainder(a: Value, b: Value) -> Value:
-    """Exact while the quotient is below 2**24 (float32)."""
-    bind = Lets()
-    a, b = bind(a), bind(b)
-    rest = a - trunc(a / b) * b
-    is_infinite = tirx.EQ(tirx.abs(b), like(b, float("inf")))
-    return bind.close(tirx.Select(is_infinite, a, rest))
-
-
-def _float_remainder(a: Value, b: Value) -> Value:
-    bind = Lets()
-    a, b = bind(a), bind(b)
-    rest = bind(_truncated_remainder(a, b))
-    differs = tirx.And(tirx.NE(rest, like(rest, 0)), tirx.NE(rest < like(rest, 0), b < like(b, 0)))
-    return bind.close(tirx.Select(differs, rest + b, rest))
-
-
-def _floor_quotient(a: Value, b: Value) -> Value:
-    """floor(a / b), from the remainder so that rounding of the quotient does not lift it."""
-    bind = Lets()
-    a, b = bind(a), bind(b)
-    quotient = bind((a - _float_remainder(a, b)) / b)
-    nearest = bind(floor(quotient + like(quotient, 0.5)))
-    is_zero = tirx.EQ(b, like(b, 0))
-    return bind.close(tirx.Select(is_zero, a / b, nearest))
 
 
 def _extreme(a: Value, b: Value, choose: Any) -> Value:

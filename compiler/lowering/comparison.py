@@ -92,7 +92,7 @@ def bitwise_not(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
     """All bits inverted; the opposite of a boolean."""
     if out.dtype == "bool":
         return pointwise(out, (x,), tirx.Not)
-    return pointwise(out, (x,), lambda a: a ^ like(a, -1))
+    return pointwise(out, (x,), tirx.bitwise_not)
 
 
 @lowers(aten.where.self, aten.where.ScalarSelf, aten.where.ScalarOther, aten.where.Scalar)

@@ -83,8 +83,8 @@ def _nearest(bind: Lets, x: Expr, factor: float) -> tuple[Expr, Expr]:
     layout = format_of(x)
     # Made positive, so that conversion rounds down on every CPU, without a call to floor.
     offset = 2 * layout.bias
-    scaled = bind(x * like(x, factor) + like(x, offset + 0.5))
-    number = tirx.Select(scaled > like(x, 0), scaled, like(x, 0))  # NaN has no integer
+    scaled = x * like(x, factor) + like(x, offset + 0.5)
+    number = tirx.Max(scaled, like(x, 0))  # 0 for NaN, which has no integer
     biased = bind(number.astype("int32"))
     count = bind(biased.astype(dtype_of(x)) - like(x, offset))
     return bind((biased - like(biased, offset)).astype(layout.integer)), count

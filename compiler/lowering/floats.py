@@ -87,12 +87,22 @@ def is_nan(x: Expr) -> Expr:
     return tirx.NE(x, opaque(x))
 
 
+def at_least(bound: Expr, x: Expr) -> Expr:
+    """x, or the bound where x is below; NaN stays NaN.
+
+    TVM's max(a, b) is `a > b ? a : b`, and its simplifier keeps the order of floats.
+    """
+    return tirx.Max(bound, x)
+
+
+def at_most(bound: Expr, x: Expr) -> Expr:
+    """x, or the bound where x is above; NaN stays NaN."""
+    return tirx.Min(bound, x)
+
+
 def clamp(x: Expr, low: float, high: float) -> Expr:
-    """X moved into [low, high]; NaN stays NaN."""
-    bind = Lets()
-    x = bind(x)
-    raised = bind(tirx.Select(x < like(x, low), like(x, low), x))
-    return bind.close(tirx.Select(raised > like(x, high), like(x, high), raised))
+    """x moved into [low, high]; NaN stays NaN."""
+    return at_most(like(x, high), at_least(like(x, low), x))
 
 
 def horner(x: Expr, coefficients: Sequence[float]) -> Expr:
