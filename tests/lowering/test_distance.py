@@ -9,7 +9,7 @@ from .samples import random
 aten = torch.ops.aten
 
 
-@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, float("inf")])
+@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, float("inf")])
 def test_cdist(p: float) -> None:
     check(aten._cdist_forward.default, random(2, 5, 7), random(2, 9, 7), p, None, rtol=1e-4)
 
