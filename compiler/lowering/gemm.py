@@ -1,9 +1,10 @@
 """The accumulation that all matrix products share: P[m,n] = sum_k left[m,k] * right[k,n].
 
-The stage is tagged {"schedule": "gemm"}: axes (batch..., m, n), one reduction axis k. The right
-operand is packed as panels [n / NR, k, NR] (NR = `kernel.panel`), a weight at compile time, anything
-else while the kernel runs unless its rows are whole panels as they are. P then has n rounded up to
-whole panels, so that no register tile is partial in n; the next stage drops the padding.
+The stage is tagged {"schedule": "gemm"}: axes (batch..., m, n), one reduction axis k. A right
+operand that is a weight is packed at compile time as panels [n / NR, k, NR] (NR = `kernel.panel`);
+one that is not is packed by the kernel, unless its rows are whole panels already. P then has n
+rounded up to whole panels, so that no register tile is partial in n, and the stage that follows
+drops the padding.
 """
 
 import math
