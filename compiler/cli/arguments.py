@@ -7,7 +7,6 @@ from pathlib import Path
 MODEL_HELP = """\
 MODEL is one of
   net.pt2            a program saved by torch.export.save
-  net.onnx           an ONNX model
   train.py:make      a function or class of a Python file
   package.module:net a function, class or object of an importable module
 A function or class is called without arguments and gives the model, or (model, example_inputs).

@@ -19,14 +19,11 @@ def load_model(text: str, input_shapes: Sequence[str]) -> tuple[Any, Any]:
     inputs = parse_inputs(input_shapes)
     if path.suffix == ".pt2":
         return _load_exported(path), inputs
-    if path.suffix == ".onnx":
-        _check_exists(path)
-        return path, inputs
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
         raise CompileError(
             f"cannot read a model from {text!r}",
-            fix="give FILE.pt2, FILE.onnx, FILE.py:NAME or MODULE:NAME",
+            fix="give FILE.pt2, FILE.py:NAME or MODULE:NAME",
         )
     model = _call(_find(place, name), text)
     if isinstance(model, tuple) and len(model) == 2:
