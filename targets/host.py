@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from .arm import ARM_GENERIC
+from .arm import ARM_GENERIC, ARMV8_2_FLAGS, ARMV8_FLAGS
 from .target import Target
 from .x86 import LEVEL_FLAGS, X86_TARGETS
 
@@ -22,10 +22,23 @@ _X86_EXTRAS = {"avx512_vnni": "+avx512vnni", "avx_vnni": "+avxvnni"}
 _ARM_EXTRAS = {"asimddp": "+dotprod", "asimdhp": "+fullfp16", "i8mm": "+i8mm"}
 
 
+class UnsupportedHost(ValueError):
+    """penjing cannot generate code for the machine that it runs on."""
+
+
 @cache
 def host_target() -> Target:
-    """This machine: its architecture, instructions and cache sizes."""
-    return describe(platform.machine(), cpu_flags(_CPUINFO.read_text()), cache_sizes(_CACHES))
+    """This machine: its architecture, instructions and cache sizes.
+
+    Raises:
+        UnsupportedHost: It is no Linux machine, or none that penjing has kernels for.
+    """
+    return describe(platform.machine(), _own_flags(), cache_sizes(_CACHES))
+
+
+@cache
+def _own_flags() -> frozenset[str]:
+    return cpu_flags(_CPUINFO.read_text()) if _CPUINFO.exists() else frozenset()
 
 
 def describe(machine: str, flags: frozenset[str], caches: dict[int, int]) -> Target:
@@ -37,14 +50,14 @@ def describe(machine: str, flags: frozenset[str], caches: dict[int, int]) -> Tar
         caches: Bytes of the data caches by level; what is missing keeps the base target's size.
 
     Raises:
-        ValueError: penjing cannot generate code for this machine.
+        UnsupportedHost: penjing cannot generate code for this machine.
     """
     if machine in ("x86_64", "AMD64"):
         base, extras = _x86_level(flags), _X86_EXTRAS
     elif machine in ("aarch64", "arm64"):
         base, extras = ARM_GENERIC, _ARM_EXTRAS
     else:
-        raise ValueError(f"penjing has no host target for {machine}: name a target")
+        raise UnsupportedHost(f"penjing has no host target for {machine}: name a target")
     more = tuple(llvm for linux, llvm in extras.items() if linux in flags)
     return replace(
         base,
@@ -60,14 +73,20 @@ def describe(machine: str, flags: frozenset[str], caches: dict[int, int]) -> Tar
 
 def runs_here(target: Target) -> bool:
     """Whether this machine can execute a library compiled for `target` without an emulator."""
-    host = host_target()
-    if target.triple != host.triple:
+    try:
+        host = host_target()
+    except UnsupportedHost:
         return False
-    if target.llvm_cpu in LEVEL_FLAGS:
-        known = LEVEL_FLAGS[target.llvm_cpu] <= cpu_flags(_CPUINFO.read_text())
-    else:
-        known = target.llvm_cpu == host.llvm_cpu
-    return known and set(target.features) <= set(host.features)
+    return target.triple == host.triple and required_flags(target) <= _own_flags()
+
+
+def required_flags(target: Target) -> frozenset[str]:
+    """The features, by Linux's names, that code for an x86-64 or aarch64 target may use."""
+    flags = LEVEL_FLAGS.get(target.llvm_cpu, ARMV8_FLAGS)
+    if "+dotprod" in target.features:
+        flags |= ARMV8_2_FLAGS
+    extras = {llvm: linux for linux, llvm in {**_X86_EXTRAS, **_ARM_EXTRAS}.items()}
+    return flags | {extras[feature] for feature in target.features if feature in extras}
 
 
 def cpu_flags(cpuinfo: str) -> frozenset[str]:
@@ -91,5 +110,5 @@ def cache_sizes(folder: Path) -> dict[int, int]:
 def _x86_level(flags: frozenset[str]) -> Target:
     usable = [level for level in X86_TARGETS if LEVEL_FLAGS[level.llvm_cpu] <= flags]
     if not usable:
-        raise ValueError("this CPU is older than x86-64-v2: name another target")
+        raise UnsupportedHost("this CPU is older than x86-64-v2: name another target")
     return usable[-1]

@@ -15,6 +15,7 @@ from penjing.compiler.runners.build_cache import cached_build
 from penjing.compiler.runners.counting import run_lengths, trace_marks
 from penjing.compiler.runners.native import NativeRunner
 from penjing.compiler.runners.status import refusal
+from penjing.targets import host
 
 from .hand_written import assert_matches, example_input, make_artifact
 
@@ -127,6 +128,14 @@ def test_a_profile_times_every_call_natively() -> None:
 def test_a_target_without_emulator_is_explained() -> None:
     with pytest.raises(CompileError, match="no emulator runs the instructions of x86-64-v4"):
         emulator.find_emulator(targets.get("x86-64-v4"))
+
+
+def test_a_missing_instruction_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "cpu_flags", lambda text: frozenset({"avx512f"}))
+    assert not host.runs_here(targets.get("x86-64-v4"))
+    with pytest.raises(CompileError, match="no emulator runs") as raised:
+        emulator.find_emulator(targets.get("x86-64-v4"))
+    assert "this CPU lacks abm, avx, avx2" in raised.value.got
 
 
 def test_a_missing_emulator_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...targets.host import missing_here
 from ...targets.target import Target
 from ..errors import CompileError
 
@@ -36,9 +37,11 @@ def find_emulator(target: Target) -> Emulator:
         CompileError: No emulator runs this target, or it is not installed.
     """
     if not target.qemu:
+        missing = missing_here(target)
+        lacks = f"; this CPU lacks {', '.join(missing)}" if missing else ""
         raise CompileError(
             f"no emulator runs the instructions of {target.name}",
-            got=", ".join((target.llvm_cpu, *target.features)),
+            got=", ".join((target.llvm_cpu, *target.features)) + lacks,
             fix="compile for a named target such as x86-64-v3 or arm-a72",
         )
     program = shutil.which(target.qemu)
