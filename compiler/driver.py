@@ -127,7 +127,7 @@ def _target(target: str | Target) -> Target:
         return target
     try:
         return targets.get(target)
-    except targets.UnknownTarget as error:
+    except (targets.UnknownTarget, targets.UnsupportedHost) as error:
         raise CompileError(str(error)) from error
 
 

@@ -12,6 +12,10 @@ from dataclasses import replace
 
 from .target import KiB, MiB, Target
 
+# What the cores have by Linux's names (HWCAP): Armv8.0-A, and on top of it the Armv8.2-A cores.
+ARMV8_FLAGS = frozenset({"fp", "asimd"})
+ARMV8_2_FLAGS = frozenset({"asimddp", "asimdhp", "asimdrdm", "atomics", "fphp", "lrcpc"})
+
 # Armv8-A: 32 vector registers of 128 bits (Arm ARM DDI 0487, B1.2.1).
 ARM_GENERIC = Target(
     name="arm-generic",

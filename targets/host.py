@@ -80,6 +80,15 @@ def runs_here(target: Target) -> bool:
     return target.triple == host.triple and required_flags(target) <= _own_flags()
 
 
+def missing_here(target: Target) -> tuple[str, ...]:
+    """The features that `target` needs and this CPU, of the same architecture, lacks."""
+    try:
+        same_kind = target.triple == host_target().triple
+    except UnsupportedHost:
+        return ()
+    return tuple(sorted(required_flags(target) - _own_flags())) if same_kind else ()
+
+
 def required_flags(target: Target) -> frozenset[str]:
     """The features, by Linux's names, that code for an x86-64 or aarch64 target may use."""
     flags = LEVEL_FLAGS.get(target.llvm_cpu, ARMV8_FLAGS)

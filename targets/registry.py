@@ -40,6 +40,7 @@ def get(name: str) -> Target:
 
     Raises:
         UnknownTarget: No target has that name.
+        UnsupportedHost: The name is "host", and penjing cannot generate code for this machine.
     """
     if name not in _TARGETS:
         raise UnknownTarget(name)

@@ -1,14 +1,17 @@
 """Targets: the registry, and that LLVM and the emulators accept what they say."""
 
+import platform
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from penjing import targets
-from penjing.targets.host import cache_sizes, cpu_flags, describe
+import penjing
+from penjing import CompileError, targets
+from penjing.targets.host import cache_sizes, cpu_flags, describe, host_target, required_flags
 from penjing.targets.x86 import LEVEL_FLAGS
 
 ARM_NAMES = (
@@ -109,9 +112,9 @@ def test_host_reports_its_extras_and_caches() -> None:
 
 
 def test_host_refuses_what_it_cannot_compile_for() -> None:
-    with pytest.raises(ValueError, match="no host target for riscv64"):
+    with pytest.raises(targets.UnsupportedHost, match="no host target for riscv64"):
         describe("riscv64", frozenset(), {})
-    with pytest.raises(ValueError, match="older than x86-64-v2"):
+    with pytest.raises(targets.UnsupportedHost, match="older than x86-64-v2"):
         describe("x86_64", frozenset({"sse2"}), {})
 
 
@@ -138,3 +141,26 @@ def test_this_machine_runs_its_own_code_and_no_other_architecture() -> None:
     assert targets.runs_here(host)
     foreign = "x86-64-v2" if host.triple.startswith("aarch64") else "arm-a72"
     assert not targets.runs_here(targets.get(foreign))
+    assert not targets.runs_here(targets.get("armv7-a9"))
+
+
+def test_a_library_needs_the_instructions_of_its_target() -> None:
+    needs = {name: required_flags(targets.get(name)) for name in ("arm-a72", "arm-a76")}
+    assert needs["arm-a72"] == {"fp", "asimd"}
+    assert needs["arm-a76"] > needs["arm-a72"] | {"asimddp", "atomics"}
+    plain = targets.get("x86-64-v4")
+    assert required_flags(plain) == LEVEL_FLAGS["x86-64-v4"]
+    vnni = replace(plain, features=("+avx512vnni",))
+    assert required_flags(vnni) == LEVEL_FLAGS["x86-64-v4"] | {"avx512_vnni"}
+
+
+def test_a_machine_of_another_kind_runs_nothing_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = targets.get("host")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    host_target.cache_clear()
+    try:
+        assert not targets.runs_here(own)
+        with pytest.raises(CompileError, match="no host target for riscv64"):
+            penjing.compile(torch.nn.ReLU(), (torch.ones(1),), target="host")
+    finally:
+        host_target.cache_clear()

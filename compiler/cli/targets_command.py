@@ -1,15 +1,17 @@
 """`penjing targets`."""
 
 import json
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from ...targets import KiB, Target, get, names, runs_here
+from ...targets import KiB, Target, UnsupportedHost, get, names, runs_here
 
 
 def run(options: Namespace) -> None:
     """List the known targets."""
-    targets = [get(name) for name in names()]
+    targets = list(_known())
     if options.json:
         rows = [{**asdict(target), "runs_here": runs_here(target)} for target in targets]
         print(json.dumps(rows, indent=1))
@@ -17,6 +19,14 @@ def run(options: Namespace) -> None:
     print(f"{'name':<14} {'vectors':<8} {'L1D':>7} {'L2':>8}  {'runs':<13} features")
     for target in targets:
         print(_row(target))
+
+
+def _known() -> Iterator[Target]:
+    for name in names():
+        try:
+            yield get(name)
+        except UnsupportedHost as error:
+            print(error, file=sys.stderr)
 
 
 def _row(target: Target) -> str:
