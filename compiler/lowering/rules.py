@@ -26,9 +26,11 @@ from . import recurrent as recurrent
 from . import reductions as reductions
 from . import reordering as reordering
 from . import resize as resize
+from . import scans as scans
 from . import scattering as scattering
 from . import searching as searching
 from . import slicing as slicing
+from . import sorting as sorting
 from . import unary as unary
 from . import variances as variances
 from . import views as views

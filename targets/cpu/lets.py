@@ -14,6 +14,25 @@ from tvm import ir, tirx
 _GUARD = ir.Op.get("prim.if_then_else")
 
 
+def with_own_variables(func: Any) -> Any:
+    """Give every `let` a variable of its own.
+
+    A stage that is inlined twice brings its variables twice, which TVM's analyzer refuses.
+    """
+    if not _has_lets(func.body):
+        return func
+    body = tvm_ffi.structural_map(func.body, (tirx.Let, _renamed))
+    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
+
+
+def _renamed(let: Any) -> Any:
+    fresh = tirx.Var(let.var.name, str(let.var.ty.dtype))
+    body = tvm_ffi.structural_map(
+        let.body, (ir.Var, lambda var: fresh if var.same_as(let.var) else var)
+    )
+    return tirx.Let(fresh, let.value, body)
+
+
 def lets_to_registers(func: Any) -> Any:
     """Compute every `let` of a store before the store, in a local buffer.
 
@@ -29,7 +48,7 @@ def _unfold_store(store: Any) -> Any:
         return store
     statements: list[Any] = []
     last = _unfold(store, {}, statements)
-    return tirx.SeqStmt([*statements, last])
+    return _sequence([*statements, last])
 
 
 def _unfold(node: Any, known: dict[Any, Any], statements: list[Any]) -> Any:
@@ -55,7 +74,7 @@ def _unfold(node: Any, known: dict[Any, Any], statements: list[Any]) -> Any:
         for branch in call.args[1:]:
             inner: list[Any] = []
             value = _unfold(branch, known, inner)
-            branches.append(tirx.SeqStmt([*inner, tirx.BufferStore(buffer, value, place)]))
+            branches.append(_sequence([*inner, tirx.BufferStore(buffer, value, place)]))
         statements.append(tirx.IfThenElse(condition, *branches))
         return tirx.BufferLoad(buffer, place)
 
@@ -65,6 +84,10 @@ def _unfold(node: Any, known: dict[Any, Any], statements: list[Any]) -> Any:
         (ir.Var, lambda var: known.get(var, var)),
     )
     return tvm_ffi.structural_map(node, callbacks, order="pre")
+
+
+def _sequence(statements: list[Any]) -> Any:
+    return tirx.SeqStmt(statements) if len(statements) > 1 else statements[0]
 
 
 def _has_lets(node: Any) -> bool:
