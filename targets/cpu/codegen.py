@@ -22,7 +22,7 @@ from ..target import Target
 from .bfloat16 import broadcast_bits, convert_by_bits
 from .flatten import flatten_buffers
 from .inequality import compare_unordered
-from .lets import lets_to_registers
+from .lets import lets_to_registers, with_own_variables
 from .peel import peel_last_iterations
 from .schedule import Scheduled
 
@@ -62,6 +62,7 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
     if parallel:  # iterations run at once: each needs its own part of the whole buffer
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
+        mod = _apply(mod, with_own_variables)
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
         for rewrite in (flatten_buffers, peel_last_iterations, convert_by_bits):
             mod = _apply(mod, rewrite)
@@ -127,7 +128,7 @@ def _to_code() -> Any:
     return tvm.ir.transform.Sequential(
         [
             flat.StmtSimplify(),
-            flat.ConvertSSA(),  # inlining copies let expressions with their variables
+            flat.ConvertSSA(),
             flat.NarrowDataType(32),
             flat.VectorizeLoop(True),
             blocks.RewriteUnsafeSelect(),
