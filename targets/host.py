@@ -36,7 +36,6 @@ def host_target() -> Target:
     return describe(platform.machine(), _own_flags(), cache_sizes(_CACHES))
 
 
-@cache
 def _own_flags() -> frozenset[str]:
     return cpu_flags(_CPUINFO.read_text()) if _CPUINFO.exists() else frozenset()
 
@@ -73,20 +72,19 @@ def describe(machine: str, flags: frozenset[str], caches: dict[int, int]) -> Tar
 
 def runs_here(target: Target) -> bool:
     """Whether this machine can execute a library compiled for `target` without an emulator."""
-    try:
-        host = host_target()
-    except UnsupportedHost:
-        return False
-    return target.triple == host.triple and required_flags(target) <= _own_flags()
+    return _has_architecture(target) and not missing_here(target)
 
 
 def missing_here(target: Target) -> tuple[str, ...]:
     """The features that `target` needs and this CPU, of the same architecture, lacks."""
-    try:
-        same_kind = target.triple == host_target().triple
-    except UnsupportedHost:
+    if not _has_architecture(target):
         return ()
-    return tuple(sorted(required_flags(target) - _own_flags())) if same_kind else ()
+    return tuple(sorted(required_flags(target) - _own_flags()))
+
+
+def _has_architecture(target: Target) -> bool:
+    architecture = target.triple.partition("-")[0]
+    return (platform.system(), platform.machine()) == ("Linux", architecture)
 
 
 def required_flags(target: Target) -> frozenset[str]:
