@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 
 from penjing import targets
 from penjing.compiler.artifact import Artifact
+from penjing.compiler.library.build import build_library
 from penjing.compiler.library.elf import Elf
 from penjing.compiler.library.link import POOL_SOURCE
+from penjing.compiler.planning import plan_memory
 from penjing.compiler.runners import process
 
 from .c_programs import PROGRAMS, build_program, run_guarded, run_under_valgrind
@@ -22,10 +25,13 @@ from .hand_written import (
     INNER,
     ROWS,
     assert_matches,
+    compile_kernels,
     example_input,
     make_artifact,
+    make_lowered,
     reference,
 )
+from .lowered_builder import LoweredBuilder
 
 HOST = targets.get("host")
 
@@ -237,6 +243,45 @@ def test_the_header_tells_the_exact_numbers(artifact: Artifact) -> None:
 def test_equal_constants_are_stored_once(artifact: Artifact) -> None:
     stored = artifact.report.weights_bytes
     assert stored == 128 + 64  # w and b, each padded to 64 bytes; w is used by two calls
+
+
+@pytest.mark.parametrize("weights", ["embed", "file"])
+def test_a_model_without_kernels_copies(weights: str) -> None:
+    """Inputs and constants of several types and ranks, nothing in the arena."""
+    build = LoweredBuilder("model", HOST)
+    x = build.input(2, 3, dtype="int64")
+    flag, empty = build.input(dtype="bool"), build.input(0, 4)
+    constant = build.constant(np.array([1.5, 2.5], np.float64))
+    lowered = build.build(constant, flag, build.view(x, 6), empty, constant)
+    artifact = build_library(lowered, plan_memory(lowered), b"", weights=weights)
+    assert artifact.report.arena_bytes == 0
+    values = np.arange(6).reshape(2, 3)
+    outputs = artifact.run(values, np.bool_(True), np.empty((0, 4), np.float32))
+    assert [output.tolist() for output in outputs] == [
+        [1.5, 2.5],
+        True,
+        [0, 1, 2, 3, 4, 5],
+        [],
+        [1.5, 2.5],
+    ]
+
+
+def test_a_model_without_inputs_runs() -> None:
+    build = LoweredBuilder("model", HOST, threads=2)
+    lowered = build.build(build.constant(np.arange(3)))
+    artifact = build_library(lowered, plan_memory(lowered), b"")
+    assert artifact.run()[0].tolist() == [0, 1, 2]
+    header = (artifact.folder / "model.h").read_text()
+    assert "#define MODEL_INPUT_COUNT 0\n" in header
+
+
+def test_names_cannot_break_the_c_code() -> None:
+    lowered = make_lowered(HOST)
+    odd = replace(lowered, input_names=('a"b\\c*/d??/\n',), output_names=tuple("abcdé"))
+    artifact = build_library(odd, plan_memory(odd), compile_kernels(HOST))
+    x = example_input()
+    assert_matches(artifact.run(x), x)
+    assert '"a\\042b\\134c*/d\\077\\077/\\012"' in (artifact.folder / "model.h").read_text()
 
 
 def test_the_thread_pool_has_no_races(tmp_path: Path) -> None:
