@@ -65,7 +65,7 @@ def hardtanh(
     return pointwise(out, (x,), lambda a: _limit(a, min_val, max_val))
 
 
-@lowers(aten.clamp.default, aten.clamp.Tensor, aten.clip.default)
+@lowers(aten.clamp.default, aten.clamp.Tensor, aten.clip.default, aten.clip.Tensor)
 def clamp(x: te.Tensor, min: Operand = None, max: Operand = None, *, out: TensorSpec) -> te.Tensor:
     """x moved into [min, max], either bound may be missing; max wins."""
     operands = [x, *(bound for bound in (min, max) if bound is not None)]

@@ -43,7 +43,7 @@ def multiply(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     return pointwise(out, (x, y), tirx.And if out.dtype == "bool" else lambda a, b: a * b)
 
 
-@lowers(aten.div.Tensor, aten.div.Scalar)
+@lowers(aten.div.Tensor, aten.div.Scalar, aten.true_divide.Tensor, aten.true_divide.Scalar)
 def divide(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     """x / y as floats."""
     if not isinstance(y, te.Tensor) and y and is_float(out.dtype) and _is_power_of_two(y):
@@ -102,13 +102,13 @@ def raise_to_power(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     return pointwise(out, (x, y), power if floats else integer_power)
 
 
-@lowers(aten.maximum.default)
+@lowers(aten.maximum.default, aten.max.other)
 def maximum(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     """The larger of two elements, NaN if one of them is."""
     return pointwise(out, (x, y), lambda a, b: _extreme(a, b, tirx.max))
 
 
-@lowers(aten.minimum.default)
+@lowers(aten.minimum.default, aten.min.other)
 def minimum(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
     """The smaller of two elements, NaN if one of them is."""
     return pointwise(out, (x, y), lambda a, b: _extreme(a, b, tirx.min))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from tvm import te, tirx
 
 from ..tensor_spec import TensorSpec
@@ -53,6 +53,12 @@ def _different(a: Value, b: Value) -> Value:
     return tirx.NE(cast(a, "int8"), cast(b, "int8"))
 
 
+def _overloads(packet: OpOverloadPacket) -> list[OpOverload]:
+    """The overloads of a binary operator that give a new tensor."""
+    every = [getattr(packet, name) for name in packet.overloads()]
+    return [op for op in every if not op._schema.is_mutable]
+
+
 _COMPARISONS: dict[tuple[OpOverload, ...], Callable[[Value, Value], Value]] = {
     (aten.eq.Tensor, aten.eq.Scalar): tirx.EQ,
     (aten.ne.Tensor, aten.ne.Scalar): tirx.NE,
@@ -70,15 +76,12 @@ lowers(aten.logical_xor.default)(_logical(_different))
 _AND = _bitwise(lambda a, b: a & b, tirx.And)
 _OR = _bitwise(lambda a, b: a | b, tirx.Or)
 _XOR = _bitwise(lambda a, b: a ^ b, _different)
-lowers(aten.bitwise_and.Tensor, aten.bitwise_and.Scalar, aten.__and__.Tensor)(_AND)
-lowers(aten.bitwise_or.Tensor, aten.bitwise_or.Scalar, aten.__or__.Tensor)(_OR)
-lowers(aten.bitwise_xor.Tensor, aten.bitwise_xor.Scalar, aten.__xor__.Tensor)(_XOR)
-lowers(aten.bitwise_left_shift.Tensor, aten.bitwise_left_shift.Tensor_Scalar)(
-    _shift(lambda a, b: a << b)
-)
-lowers(aten.bitwise_right_shift.Tensor, aten.bitwise_right_shift.Tensor_Scalar)(
-    _shift(lambda a, b: a >> b)
-)
+lowers(*_overloads(aten.bitwise_and), *_overloads(aten.__and__))(_AND)
+lowers(*_overloads(aten.bitwise_or), *_overloads(aten.__or__))(_OR)
+lowers(*_overloads(aten.bitwise_xor), *_overloads(aten.__xor__))(_XOR)
+_LEFT, _RIGHT = _shift(lambda a, b: a << b), _shift(lambda a, b: a >> b)
+lowers(*_overloads(aten.bitwise_left_shift), *_overloads(aten.__lshift__))(_LEFT)
+lowers(*_overloads(aten.bitwise_right_shift), *_overloads(aten.__rshift__))(_RIGHT)
 
 
 @lowers(aten.logical_not.default)

@@ -31,6 +31,7 @@ from . import scattering as scattering
 from . import searching as searching
 from . import slicing as slicing
 from . import sorting as sorting
+from . import special as special
 from . import unary as unary
 from . import variances as variances
 from . import views as views
