@@ -102,7 +102,7 @@ def _digest(program: Program) -> str:
     digest = sha256(str(program).encode())
     for name, tensor in sorted(program.weights.items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

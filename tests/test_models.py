@@ -1,5 +1,7 @@
 """Whole models: the compiled library computes what PyTorch computes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -62,10 +64,20 @@ def test_model_on_older_x86(target: str) -> None:
     assert_compiled_equals_eager("own_ds_cnn", target)
 
 
-def assert_compiled_equals_eager(name: str, target: str) -> None:
+@pytest.mark.parametrize("name", ["own_dense_cnn", "bert", "own_gru"])
+def test_model_on_two_threads(name: str) -> None:
+    assert_compiled_equals_eager(name, "host", threads=2)
+
+
+@pytest.mark.parametrize("name", ["own_ds_cnn", "distilbert"])
+def test_weights_in_a_file(name: str) -> None:
+    assert_compiled_equals_eager(name, "host", weights="file")
+
+
+def assert_compiled_equals_eager(name: str, target: str, **options: Any) -> None:
     """Compile a model of the zoo, run it, compare each output with PyTorch's."""
     model, inputs = make(name)
-    artifact = penjing.compile(model, inputs, target=target, name="net")
+    artifact = penjing.compile(model, inputs, target=target, name="net", **options)
     args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
     results = artifact.run(*args, **kwargs)
     expected = tensors_of(call(model, inputs))

@@ -1,4 +1,4 @@
-"""What a lowering rule may ask about the kernel it builds: lanes, weights, packed weights, tables."""
+"""What a lowering rule may ask about the kernel it builds: lanes, weights, tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class KernelBuilder:
         return placeholder
 
     def table(self, data: Array, name: str) -> te.Tensor:
-        """A new placeholder for a constant array that the rule computed from the op's attributes."""
+        """A new placeholder for a constant that the rule computed from the op's attributes."""
         data = np.ascontiguousarray(data)
         placeholder = te.placeholder(data.shape, data.dtype.name, name=name)
         self.packed.append(Packed(placeholder, data, name, None, None))

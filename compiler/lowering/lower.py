@@ -205,4 +205,4 @@ def _fingerprint(
 
 
 def _digest(data: Array) -> str:
-    return sha256(np.ascontiguousarray(data)).hexdigest()
+    return sha256(np.ascontiguousarray(data).data).hexdigest()

@@ -1,4 +1,4 @@
-"""The lowered program: buffers and kernel calls, the common ground of planner, C emission, report."""
+"""The lowered program: buffers and kernel calls, for the planner, the C code and the report."""
 
 import re
 from dataclasses import dataclass

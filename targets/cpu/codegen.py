@@ -168,7 +168,8 @@ def _collect(root: Any, kind: type) -> list[Any]:
 
 
 def _bytes(buffer: Any) -> int:
-    return _elements(buffer) * ((tvm.DataType(str(buffer.ty.dtype)).bits + 7) // 8)
+    bits = int(tvm.DataType(str(buffer.ty.dtype)).bits)
+    return _elements(buffer) * ((bits + 7) // 8)
 
 
 def _elements(buffer: Any) -> int:

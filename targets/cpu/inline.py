@@ -36,11 +36,11 @@ def _is_contiguous_move(stage: Stage) -> bool:
     value = stage.store.value
     if not isinstance(value, ir.TensorLoad) or not stage.axes:
         return False
-    return value.indices[-1].same_as(stage.axes[-1])
+    return bool(value.indices[-1].same_as(stage.axes[-1]))
 
 
 def _evaluations(reader: Stage, stage: Stage) -> int:
     """How often the reader evaluates an element of the stage."""
     domain = math.prod(int(v.dom.extent) for v in reader.node.iter_vars)
     loads = collect(reader.store.value, ir.TensorLoad)
-    return domain * sum(load.source.same_as(stage.store.buffer) for load in loads)
+    return domain * sum(bool(load.source.same_as(stage.store.buffer)) for load in loads)
