@@ -4,6 +4,7 @@ from . import activation as activation
 from . import adaptive_pooling as adaptive_pooling
 from . import arithmetic as arithmetic
 from . import attention as attention
+from . import channel_norms as channel_norms
 from . import comparison as comparison
 from . import conv_transpose as conv_transpose
 from . import convolution as convolution
@@ -30,6 +31,7 @@ from . import scans as scans
 from . import scattering as scattering
 from . import searching as searching
 from . import slicing as slicing
+from . import softmax as softmax
 from . import sorting as sorting
 from . import special as special
 from . import unary as unary
