@@ -68,7 +68,7 @@ def test_layer_norm_options() -> None:
     check(aten.layer_norm.default, x, [17], None, random(17))
     check(aten.layer_norm.default, x, [2, 3, 17])
     check(aten.native_layer_norm.default, x, [17], random(17), random(17), 1e-5)
-    check(aten.layer_norm.default, x * 1e-3 + 1000, [17], rtol=2e-2, atol=2e-2)  # two passes
+    check(aten.layer_norm.default, x + 1000, [17], rtol=1e-3, atol=1e-3)  # one pass: all lost
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
