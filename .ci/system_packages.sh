@@ -18,24 +18,24 @@ need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need valgrind valgrind libc6-dbg
 [ -n "$missing" ] || exit 0
 
+as_root=none
 if command -v apt-get >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ]; then
         as_root=""
     elif sudo -n true 2>/dev/null; then
         as_root="sudo"
-    else
-        as_root="none"
     fi
-    if [ "$as_root" != none ]; then
-        echo "installing system packages:$missing"
-        $as_root apt-get update -qq
-        # shellcheck disable=SC2086  # a list of words
-        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+fi
+if [ "$as_root" != none ]; then
+    echo "installing system packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086  # a list of words
+    if $as_root apt-get update -qq && $as_root apt-get install -y -qq --no-install-recommends $missing; then
         exit 0
     fi
 fi
 cat >&2 <<MESSAGE
-These system packages are missing and cannot be installed from here (Debian's names):
+These system packages are missing and could not be installed (Debian's names):
    $missing
 Tests that need them are skipped, and the demo needs qemu-user. With root rights:
     apt-get install$missing
