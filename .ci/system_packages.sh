@@ -23,7 +23,7 @@ if command -v apt-get >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ]; then
         as_root=""
     elif sudo -n true 2>/dev/null; then
-        as_root="sudo"
+        as_root="sudo -n"
     fi
 fi
 if [ "$as_root" != none ]; then
