@@ -8,6 +8,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from .errors import CompileError
+from .serialize_values import decode, encode
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,8 @@ class Structure:
         Raises:
             CompileError: A constant has no form in JSON.
         """
-        for value in self.constants.values():
-            if not (value is None or isinstance(value, (bool, int, float, str))):
-                raise CompileError("a constant input or output cannot be saved", got=repr(value))
         leaves = [
-            ["constant", self.constants[i]] if i in self.constants else ["tensor"]
+            ["constant", encode(self.constants[i], {})] if i in self.constants else ["tensor"]
             for i in range(self.spec.num_leaves)
         ]
         return _to_plain(self.spec, iter(leaves))
@@ -149,7 +147,7 @@ def _from_plain(plain: Any) -> object:
     if kind == "tensor":
         return _LEAF
     if kind == "constant":
-        return content[0]
+        return decode(content[0], [])
     if kind == "dict":
         return {key: _from_plain(child) for key, child in content[0]}
     children = [_from_plain(child) for child in content[0]]

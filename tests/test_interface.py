@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.program import Program
 from tests.functions import Function, traced
 from tests.support import assert_close
 
@@ -110,11 +112,40 @@ def test_outputs_of_transformers() -> None:
     model = transformers.LlamaModel(config)
     ids = torch.tensor([[1, 2, 3]])
     program = trace(model, {"input_ids": ids})
-    caches = ("past_key_values_key_cache_0", "past_key_values_value_cache_0")
+    caches = ("past_key_values_layers_0_keys", "past_key_values_layers_0_values")
     assert program.output_names == ("last_hidden_state", *caches)
     result = program.run(input_ids=ids)
     assert type(result.past_key_values) is transformers.DynamicCache
     assert_close(result.last_hidden_state, model(ids).last_hidden_state.detach(), 0)
+
+
+class _Cache:
+    """An object of a class of its own, as libraries use to pass state around."""
+
+    def __init__(self, keys: Tensor) -> None:
+        assert keys.dim() == 1
+        self.layers = [_Layer(keys), _Layer(keys + 1)]
+        self.dtype = keys.dtype
+
+
+class _Layer:
+    def __init__(self, keys: Tensor) -> None:
+        self.keys = keys
+        self.is_full = True
+
+
+def test_objects_of_classes_that_pytorch_does_not_know(tmp_path: Path) -> None:
+    program = traced(lambda x, cache: _Cache(x + cache.layers[1].keys), A, _Cache(B))
+    assert program.input_names == ("args_0", "args_1_layers_0_keys", "args_1_layers_1_keys")
+    assert program.output_names == ("layers_0_keys", "layers_1_keys")
+    result = program.run(A, _Cache(B))
+    assert isinstance(result, _Cache)
+    assert (result.dtype, result.layers[1].is_full) == (torch.float32, True)
+    assert_close([layer.keys for layer in result.layers], [A + B + 1, A + B + 2], 0)
+    program.save(tmp_path / "program.pt")
+    plain = Program.load(tmp_path / "program.pt").run(A, A, B + 1)
+    assert (plain["dtype"], plain["layers"][1]["is_full"]) == (torch.float32, True)
+    assert_close(plain["layers"][1]["keys"], A + B + 2, 0)
 
 
 def test_inputs_carried_by_the_model() -> None:

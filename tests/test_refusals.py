@@ -65,6 +65,15 @@ def test_random_numbers(function: Callable[..., Any], got: str) -> None:
     assert got in error.got
 
 
+def test_checks_on_values_are_left_out() -> None:
+    def checked(x: torch.Tensor) -> torch.Tensor:
+        torch._check(x.max().item() < 9)
+        torch.ops.aten._assert_async(x.min() > -9)
+        return x + 1
+
+    assert len(traced(checked, VECTOR).graph.nodes) == 3
+
+
 class _Counter(nn.Module):
     """Keeps a count and the last input; returns what `result` makes of itself and its input."""
 

@@ -3,9 +3,9 @@
 import operator
 from typing import Any
 
-import torch
 from torch import nn
 from torch._ops import OpOverload
+from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
@@ -21,19 +21,6 @@ from .normalize import normal_form
 from .provenance import origin_of_traced
 from .refusals import refuse_call, refuse_kept_state
 from .weight_table import WeightTable
-
-_ATEN = torch.ops.aten
-# Checks that tracing has already passed; they have no result.
-_CHECKS = frozenset(
-    {
-        _ATEN._assert_async.default,
-        _ATEN._assert_async.msg,
-        _ATEN._assert_scalar.default,
-        _ATEN._assert_tensor_metadata.default,
-        _ATEN.sym_constrain_range.default,
-        _ATEN.sym_constrain_range_for_size.default,
-    }
-)
 
 
 def build_program(exported: Exported) -> Program:
@@ -54,8 +41,9 @@ class _Builder:
 
     def build(self) -> Program:
         self._placeholders()
+        needed = _needed_nodes(self.exported)
         for node in self.exported.graph.nodes:
-            if node.op == "call_function" and node.target not in _CHECKS:
+            if node.op == "call_function" and node in needed:
                 self.values[node] = self._call(node)
         self._output()
         module = GraphModule(nn.Module(), Graph())
@@ -115,12 +103,28 @@ class _Builder:
         return new
 
     def _output(self) -> None:
-        results = self.exported.graph.output_node().args[0]
-        specs = self.exported.graph_signature.output_specs
-        assert isinstance(results, (tuple, list))
-        pairs = zip(specs, results, strict=True)
-        wanted = [result for spec, result in pairs if spec.kind is OutputKind.USER_OUTPUT]
-        tensors = tuple(self.values[node] for node in wanted if isinstance(node, Node))
+        tensors = tuple(self.values[node] for node in _results(self.exported))
         if not tensors:
             raise CompileError("the model returns no tensor", fix="return what is to be computed")
         self.graph.output(tensors)
+
+
+def _results(exported: ExportedProgram) -> list[Node]:
+    """The nodes that the user's model returns, without those that are written to its state."""
+    results = exported.graph.output_node().args[0]
+    assert isinstance(results, (tuple, list))
+    pairs = zip(exported.graph_signature.output_specs, results, strict=True)
+    wanted = [result for spec, result in pairs if spec.kind is OutputKind.USER_OUTPUT]
+    return [result for result in wanted if isinstance(result, Node)]
+
+
+def _needed_nodes(exported: ExportedProgram) -> set[Node]:
+    """Everything that a result depends on; checks and writes to state are not among it."""
+    needed: set[Node] = set()
+    todo = _results(exported)
+    while todo:
+        node = todo.pop()
+        if node not in needed:
+            needed.add(node)
+            todo += node.all_input_nodes
+    return needed

@@ -60,7 +60,9 @@ def normal_arguments(
             value = _non_negative(value, rank)
         if not argument.kwarg_only:
             positional.append(_plain(value))
-        elif argument.name not in _STORAGE and value != default:
+        elif argument.name not in _STORAGE and (
+            value != default or not argument.has_default_value()
+        ):
             keywords[argument.name] = _plain(value)
     for argument in reversed([a for a in schema if not a.kwarg_only]):
         is_default = argument.has_default_value() and _same(positional[-1], argument.default_value)
