@@ -12,7 +12,7 @@ from tvm import tirx
 
 from ..target import Target
 from .nests import is_worth_threads
-from .stages import Stage, stage_of, uses
+from .stages import Stage, stage_of, stages, touches, uses
 from .tiles import Tile, gemm_tile, is_arm, panel_columns
 
 
@@ -20,6 +20,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     """Schedule one "gemm" accumulation and its epilogue; returns the names of what it scheduled."""
     product = stage.block
     lanes = target.lanes(32)
+    stage = _with_flat_rows(sch, stage_of(sch, stage.block))
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     batch, m, n = _loops(sch, tail, stage)
     columns = panel_columns(target, int(sch.get(n).extent))
@@ -50,8 +51,8 @@ def _accumulate(sch: Any, stage: Stage, target: Target, tile: Tile) -> None:
     for loop in (inner, m, vectors):
         sch.unroll(loop)
     left = _left_operand(stage)
-    if is_arm(target) and steps > 1 and left is not None:
-        cache = sch.cache_read(product, left, "local")
+    if is_arm(target) and steps > 1 and left is not None and _has_plain_rows(stage, left):
+        cache = sch.cache_read(product, left[0], "local", [product])
         sch.compute_at(cache, outer, preserve_unit_loops=True)
         cached = sch.get_loops(cache)
         depth_outside = len(sch.get_loops(product)) - 4
@@ -108,9 +109,11 @@ def _loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
     extents = stage_of(sch, tail).extents
     count = max(1, _column_axes(extents, stage))
     if count > 1:
-        _flatten(sch, tail, extents, len(extents) - count, count)
+        columns = _row_major(extents, len(extents) - count, count)
+        sch.transform_block_layout(tail, columns)
     if len(stage.axes) == 2 and len(extents) - count > 1:
-        _flatten(sch, tail, stage_of(sch, tail).extents, 0, len(extents) - count)
+        rows = _row_major(stage_of(sch, tail).extents, 0, len(extents) - count)
+        sch.transform_block_layout(tail, rows)
     *outer, n = sch.get_loops(tail)
     if not outer:
         m, n = sch.split(n, [1, None])
@@ -119,17 +122,16 @@ def _loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
     return batch, m, n
 
 
-def _flatten(sch: Any, tail: Any, extents: list[int], first: int, count: int) -> None:
-    """Make some axes one: loops that are only fused would read regions that are no tiles."""
+def _row_major(sizes: list[int], first: int, count: int) -> Any:
+    """The index map that makes `count` axes one: regions of fused loops would be no tiles."""
 
     def flat(*at: Any) -> list[Any]:
         position: Any = 0
-        for index, size in zip(at[first:], extents[first : first + count], strict=False):
+        for index, size in zip(at[first:], sizes[first : first + count], strict=False):
             position = position * size + index
         return [*at[:first], position, *at[first + count :]]
 
-    index_map = tirx.IndexMap.from_func(flat, len(extents), index_dtype="int32")
-    sch.transform_block_layout(tail, index_map)
+    return tirx.IndexMap.from_func(flat, len(sizes), index_dtype="int32")
 
 
 def _split(sch: Any, loop: Any, factor: int) -> tuple[Any, Any]:
@@ -154,8 +156,28 @@ def _vector_tile(sch: Any, block: Any, *, rows: Any, vectors: Any, vector: Any) 
     sch.unroll(vectors)
 
 
-def _left_operand(stage: Stage) -> int | None:
-    """Which read of the accumulation is A: it walks k contiguously, and not the column axis."""
+def _with_flat_rows(sch: Any, stage: Stage) -> Stage:
+    """The stage with the leading axes of A made one axis, as the rows of the product are.
+
+    A tile of rows would else read a region of A that is no tile, and that no cache can hold.
+    """
+    left = _left_operand(stage)
+    if left is None or len(stage.axes) > 2 or _has_plain_rows(stage, left):
+        return stage
+    source = left[1].source
+    if any(touches(other, source) for other in stages(sch) if other.kind == "opaque"):
+        return stage  # no schedule changes what statements read and write
+    sizes = [int(size) for size in source.ty.shape]
+    sch.transform_layout(stage.block, ("read", left[0]), _row_major(sizes, 0, len(sizes) - 1))
+    return stage_of(sch, stage.block)
+
+
+def _has_plain_rows(stage: Stage, left: tuple[int, Any]) -> bool:
+    return all(_is_plain(index, stage.axes) for index in left[1].indices[:-1])
+
+
+def _left_operand(stage: Stage) -> tuple[int, Any] | None:
+    """Which read of the accumulation is A, and its load: it walks k contiguously, never columns."""
     column, depth = stage.axes[-1], stage.reduce_axes[-1]
     buffers = [region.source for region in stage.node.reads]
     for load in stage.loads:
@@ -163,5 +185,5 @@ def _left_operand(stage: Stage) -> int | None:
         long = [i for i, size in zip(load.indices, sizes, strict=True) if size > 1]
         along_k = bool(long) and long[-1].same_as(depth)
         if along_k and not any(uses(i, column) for i in load.indices):
-            return next(i for i, b in enumerate(buffers) if b.same_as(load.source))
+            return next(i for i, b in enumerate(buffers) if b.same_as(load.source)), load
     return None

@@ -76,6 +76,13 @@ def uses(expression: Any, var: Any) -> bool:
     return any(v.same_as(var) for v in collect(expression, ir.Var))
 
 
+def touches(stage: Stage, buffer: Any) -> bool:
+    """Whether the stage reads or writes the buffer."""
+    read = (load.source for load in collect(stage.node.body, ir.TensorLoad))
+    written = (store.buffer for store in collect(stage.node.body, tirx.BufferStore))
+    return any(other.same_as(buffer) for other in (*read, *written))
+
+
 def cost(expression: Any) -> int:
     """Floating-point operations of the expression, a rough price of computing it again."""
     nodes = collect(expression, ir.Expr)
