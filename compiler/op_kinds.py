@@ -53,9 +53,12 @@ _REDUCTIONS = {
     _ATEN.mean,
     _ATEN.amax,
     _ATEN.amin,
+    _ATEN.argmax,
+    _ATEN.argmin,
+    _ATEN.any,
     _ATEN.prod,
+    _ATEN.linalg_vector_norm,
     _ATEN.var,
-    _ATEN.std,
 }
 _ANCHORS = {
     _ATEN.linear,

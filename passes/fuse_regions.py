@@ -12,7 +12,15 @@ from ..compiler.program import Program, node_spec
 
 _ATEN = torch.ops.aten
 # Reductions that read each element once, so that what feeds them is computed once as well.
-_ONE_PASS = {_ATEN.sum, _ATEN.mean, _ATEN.amax, _ATEN.amin, _ATEN.prod}
+_ONE_PASS = {
+    _ATEN.sum,
+    _ATEN.mean,
+    _ATEN.amax,
+    _ATEN.amin,
+    _ATEN.any,
+    _ATEN.prod,
+    _ATEN.linalg_vector_norm,
+}
 
 
 @dataclass(frozen=True)

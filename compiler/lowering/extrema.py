@@ -50,22 +50,6 @@ def amin(
     return reduced(_ordered(x), wrap_axes(dim, len(x.shape)), "amin", out, kernel)
 
 
-@lowers(aten.aminmax.default)
-def aminmax(
-    x: te.Tensor,
-    *,
-    dim: int | None = None,
-    keepdim: bool = False,
-    out: tuple[TensorSpec, TensorSpec],
-    kernel: KernelBuilder,
-) -> tuple[te.Tensor, te.Tensor]:
-    """The smallest and the largest element."""
-    return (
-        amin(x, dim, keepdim, out=out[0], kernel=kernel),
-        amax(x, dim, keepdim, out=out[1], kernel=kernel),
-    )
-
-
 @lowers(aten.max.dim)
 def max_with_index(
     x: te.Tensor,

@@ -4,13 +4,15 @@ import math
 from typing import Any
 
 import torch
-from tvm import te, tirx
+from tvm import DataType, te, tirx
 
 from ..tensor_spec import TensorSpec
 from .axis_reduction import Axes, converted, count_of, reduced, wrap_axes
 from .builder import KernelBuilder
+from .floats import dtype_of, like
 from .gemm import accumulator
 from .indices import compute, shape_of
+from .power import constant_power
 from .registry import lowers
 
 aten = torch.ops.aten
@@ -43,9 +45,10 @@ def mean(
 ) -> te.Tensor:
     """sum(x) / n."""
     axes = wrap_axes(dim, len(x.shape))
-    share = _inverse(count_of(x, axes))
+    count = count_of(x, axes)
+    share = 1 / count if count else math.inf  # so that the mean of nothing is NaN
     wide = converted(x, accumulator(out.dtype))
-    return reduced(wide, axes, "sum", out, kernel, lambda total: total * _like(total, share))
+    return reduced(wide, axes, "sum", out, kernel, lambda total: total * like(total, share))
 
 
 @lowers(aten.prod.default, aten.prod.dim_int)
@@ -73,20 +76,44 @@ def any_of(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """Whether an element is not zero."""
-    return reduced(_truths(x), wrap_axes(dim, len(x.shape)), "max", out, kernel)
+    return reduced(_truths(x), wrap_axes(dim, len(x.shape)), "any", out, kernel)
 
 
-@lowers(aten.all.default, aten.all.dim, aten.all.dims)
-def all_of(
+@lowers(aten.linalg_vector_norm.default)
+def vector_norm(
     x: te.Tensor,
+    order: float = 2,
     dim: Axes = None,
     keepdim: bool = False,
     *,
+    dtype: Any = None,
     out: TensorSpec,
     kernel: KernelBuilder,
 ) -> te.Tensor:
-    """Whether no element is zero."""
-    return reduced(_truths(x), wrap_axes(dim, len(x.shape)), "min", out, kernel)
+    """(sum |x|^p)^(1/p); the largest |x| for p = inf, the smallest for -inf, how many for 0."""
+    axes = wrap_axes(dim, len(x.shape))
+    wide = converted(x, accumulator(out.dtype))
+    combine = {math.inf: "amax", -math.inf: "amin"}.get(order, "sum")
+
+    def share(at: list[Any]) -> Any:
+        value = wide(*at)
+        if order == 0:
+            return tirx.NE(value, like(value, 0)).astype(dtype_of(value))
+        return _absolute_power(value, order)
+
+    shares = compute(shape_of(x), share, "shares")
+    if order in (0, 1) or math.isinf(order):
+        return reduced(shares, axes, combine, out, kernel)
+    return reduced(
+        shares, axes, combine, out, kernel, lambda total: constant_power(total, 1 / order)
+    )
+
+
+def _absolute_power(value: Any, order: float) -> Any:
+    if math.isinf(order) or order == 1:
+        return tirx.abs(value)
+    is_even = order % 2 == 0
+    return constant_power(value if is_even else tirx.abs(value), order)
 
 
 def _sum_dtype(out: TensorSpec) -> str:
@@ -95,14 +122,9 @@ def _sum_dtype(out: TensorSpec) -> str:
 
 
 def _truths(x: te.Tensor) -> te.Tensor:
-    """1 where an element is not zero, also where it is NaN, else 0."""
+    """1 where an element is not zero, also where it is NaN, else 0; as wide as the elements."""
+    if str(x.dtype) == "bool":
+        return converted(x, "int8")
+    dtype = f"int{DataType(str(x.dtype)).bits}"
     zero = tirx.const(0, str(x.dtype))
-    return compute(shape_of(x), lambda at: tirx.NE(x(*at), zero).astype("uint8"), "truths")
-
-
-def _inverse(count: float) -> float:
-    return 1 / count if count > 0 else math.inf
-
-
-def _like(value: Any, number: float) -> Any:
-    return tirx.const(number, value.ty.dtype)
+    return compute(shape_of(x), lambda at: tirx.NE(x(*at), zero).astype(dtype), "truths")

@@ -55,6 +55,7 @@ def _is_nan(x: Any) -> Any:
 OPERATORS = {
     "sum": _operator(lambda a, b: a + b, lambda dtype: tirx.const(0, dtype)),
     "prod": _operator(lambda a, b: a * b, lambda dtype: tirx.const(1, dtype)),
+    "any": _operator(lambda a, b: a | b, lambda dtype: tirx.const(0, dtype)),
     # The maximum or minimum of numbers; what NaN gives depends on its place.
     "max": _operator(lambda a, b: tirx.max(a, b), _least),
     "min": _operator(lambda a, b: tirx.min(a, b), _most),
@@ -81,7 +82,7 @@ def row_reduce(
     lead, tail = shape_of(x)[: len(x.shape) - count], shape_of(x)[len(x.shape) - count :]
     size = math.prod(tail)
     width = min(kernel.lanes(str(x.dtype)) * VECTORS, 1 << size.bit_length() - 1)
-    notes = row_notes(len(lead)) if tagged else {}
+    notes = (row_notes(len(lead)) if tagged else {}) or {"schedule": "stored"}
 
     def element(row: Sequence[Index], position: Index) -> Any:
         return x(*row, *unflatten_index(position, tail))

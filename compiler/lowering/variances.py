@@ -1,11 +1,10 @@
-"""Variance and standard deviation, in two passes: the mean, then squared distances from it."""
+"""Variance in two passes: the mean, then squared distances from it."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from tvm import te, tirx
+from tvm import te
 
 from ..tensor_spec import TensorSpec
 from .axis_reduction import (
@@ -19,9 +18,9 @@ from .axis_reduction import (
     wrap_axes,
 )
 from .builder import KernelBuilder
+from .floats import like
 from .gemm import accumulator
-from .indices import compute, shape_of
-from .math import sqrt
+from .indices import Index, compute, shape_of
 from .registry import lowers
 from .row_reduction import row_notes
 
@@ -39,21 +38,8 @@ def var(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """sum((x - mean)^2) / (n - correction); `correction` is 1 if None."""
-    return _spread(x, dim, correction, (out,), kernel, _same)[0]
-
-
-@lowers(aten.std.correction)
-def std(
-    x: te.Tensor,
-    dim: Axes = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
-    out: TensorSpec,
-    kernel: KernelBuilder,
-) -> te.Tensor:
-    """The square root of the variance."""
-    return _spread(x, dim, correction, (out,), kernel, sqrt)[0]
+    axes, wide = wrap_axes(dim, len(x.shape)), converted(x, accumulator(out.dtype))
+    return _variance(wide, _mean(wide, axes, kernel), axes, correction, out, kernel)
 
 
 @lowers(aten.var_mean.correction)
@@ -65,65 +51,44 @@ def var_mean(
     keepdim: bool = False,
     out: tuple[TensorSpec, TensorSpec],
     kernel: KernelBuilder,
-) -> tuple[te.Tensor, ...]:
+) -> tuple[te.Tensor, te.Tensor]:
     """The variance and the mean."""
-    return _spread(x, dim, correction, out, kernel, _same)
+    axes, wide = wrap_axes(dim, len(x.shape)), converted(x, accumulator(out[0].dtype))
+    mean = _mean(wide, axes, kernel)
+    variance = _variance(wide, mean, axes, correction, out[0], kernel)
+    return variance, as_result(mean, axes, out[1])
 
 
-@lowers(aten.std_mean.correction)
-def std_mean(
+def _mean(x: te.Tensor, axes: tuple[int, ...], kernel: KernelBuilder) -> te.Tensor:
+    total = reduce_axes(x, axes, "sum", kernel)
+    share = _inverse(count_of(x, axes))
+    rank = len(total.shape)
+
+    def element(*at: Index) -> Any:
+        value = total(*at)
+        return value * like(value, share)
+
+    is_row = axes == tuple(range(rank, len(x.shape)))
+    return te.compute(total.shape, element, name="mean", attrs=row_notes(rank) if is_row else {})
+
+
+def _variance(
     x: te.Tensor,
-    dim: Axes = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
-    out: tuple[TensorSpec, TensorSpec],
-    kernel: KernelBuilder,
-) -> tuple[te.Tensor, ...]:
-    """The standard deviation and the mean."""
-    return _spread(x, dim, correction, out, kernel, sqrt)
-
-
-def _spread(
-    x: te.Tensor,
-    dim: Axes,
+    mean: te.Tensor,
+    axes: tuple[int, ...],
     correction: float | None,
-    out: tuple[TensorSpec, ...],
+    out: TensorSpec,
     kernel: KernelBuilder,
-    finish: Callable[[Any], Any],
-) -> tuple[te.Tensor, ...]:
-    """`finish(variance)`, and the mean if `out` has two results."""
-    rank, axes = len(x.shape), wrap_axes(dim, len(x.shape))
-    wide, count = converted(x, accumulator(out[0].dtype)), count_of(x, axes)
-    share = _inverse(count - (1 if correction is None else correction))
-    total = reduce_axes(wide, axes, "sum", kernel)
-    mean = te.compute(
-        total.shape,
-        lambda *at: total(*at) * _like(total, _inverse(count)),
-        name="mean",
-        attrs=row_notes(len(total.shape)),
-    )
+) -> te.Tensor:
+    share = _inverse(count_of(x, axes) - (1 if correction is None else correction))
 
-    def squared(at: list[Any]) -> Any:
-        distance = wide(*at) - mean(*kept(at, axes, rank))
+    def square(at: list[Index]) -> Any:
+        distance = x(*at) - mean(*kept(at, axes, len(at)))
         return distance * distance
 
-    squares = compute(shape_of(x), squared, "squares")
-    result = reduced(
-        squares, axes, "sum", out[0], kernel, lambda value: finish(value * _like(mean, share))
-    )
-    if len(out) == 1:
-        return (result,)
-    return result, as_result(mean, axes, out[1])
-
-
-def _same(value: Any) -> Any:
-    return value
+    squares = compute(shape_of(x), square, "squares")
+    return reduced(squares, axes, "sum", out, kernel, lambda total: total * like(total, share))
 
 
 def _inverse(count: float) -> float:
     return 1 / count if count > 0 else math.inf
-
-
-def _like(tensor: te.Tensor, number: float) -> Any:
-    return tirx.const(number, str(tensor.dtype))
