@@ -5,6 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import penjing
+
 from .harness import check
 from .samples import FEW, SIZES, random, weight
 
@@ -62,3 +64,12 @@ def test_addmv_and_baddbmm() -> None:
     args = random(1, 3, 9), random(4, 3, 7), random(4, 7, 9)
     check(aten.baddbmm.default, *args, beta=0.5, alpha=2.0, atol=1e-5)
     check(aten.addbmm.default, random(3, 9), *args[1:], beta=0.5, alpha=2.0, atol=1e-5)
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("leading", [(2, 20), (3, 5, 7)])
+def test_rows_of_several_axes_on_arm(leading: tuple[int, ...]) -> None:
+    layer, x = torch.nn.Linear(16, 24), random(*leading, 16)
+    artifact = penjing.compile(layer, (x,), target="arm-a72")
+    wanted = layer(x).detach()
+    torch.testing.assert_close(torch.as_tensor(artifact.run(x)[0]), wanted, rtol=1e-5, atol=1e-5)
