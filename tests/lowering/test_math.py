@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tvm import te
+from tvm import te, tirx
 
 from penjing.compiler.lowering import math as own
 from penjing.compiler.lowering import trigonometry
@@ -141,3 +141,21 @@ def test_calls_no_library() -> None:
         return value
 
     torch.testing.assert_close(apply(chain, x), expected(x), rtol=1e-5, atol=1e-6)
+
+
+def test_guarded_function() -> None:
+    """What if_then_else guards is not computed outside of it, and may be any function."""
+    x = torch.linspace(-2, 2, 30)
+    place = te.placeholder((30,), "float32", name="x")
+    inner = te.compute((30,), lambda i: own.tanh(place(i)), name="inner")
+
+    def padded(i: Any) -> Any:
+        inside = tirx.if_then_else(
+            tirx.all(i >= 3, i < 33), inner(i - 3), tirx.const(0.5, "float32")
+        )
+        return own.exp(inside) + inner(0)
+
+    result = te.compute((37,), padded, name="result")
+    (got,) = execute(te.create_prim_func([place, result]), [x], [TensorSpec((37,), "float32")])
+    expected = torch.nn.functional.pad(x.tanh(), (3, 4), value=0.5).exp() + x[0].tanh()
+    torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
