@@ -121,11 +121,17 @@ def test_symbolic_sizes() -> None:
         trace(exported)
 
 
-def test_complex_numbers_name_the_operator() -> None:
-    error = refusal(lambda x: torch.fft.rfft(x).abs(), VECTOR)
-    assert error.what == "tensors of dtype complex64 are not supported"
-    assert error.got.startswith("aten._fft_r2c")
+def test_operator_without_a_complex_form_is_named() -> None:
+    error = refusal(lambda x: torch.fft.rfft(x).exp().real, VECTOR)
+    assert error.what == "the operator is not supported on complex numbers"
+    assert error.got == "aten.exp.default"
     assert "functions.py" in error.at
+
+
+def test_complex_inputs_and_outputs() -> None:
+    assert refusal(lambda x: torch.fft.rfft(x), VECTOR).what == "results must be real"
+    error = refusal(lambda x: x.real, VECTOR + 0j)
+    assert error.what == "tensors of dtype complex64 are not supported"
 
 
 def test_model_that_fails_on_its_inputs() -> None:

@@ -372,4 +372,43 @@ LAYERS: dict[str, Sample] = {
     "grid": (lambda x, g: F.grid_sample(x, g), (_random(1, 3, 5, 5), _random(1, 4, 4, 2)), ()),
 }
 
-SAMPLES: dict[str, Sample] = {**WRITES, **MOVES, **ARITHMETIC, **LAYERS}
+_ANGLES = _random(5, 4)
+
+COMPLEX: dict[str, Sample] = {
+    "rotations": (
+        lambda x: torch.view_as_real(
+            torch.view_as_complex(x.reshape(5, 2, 4, 2))
+            * torch.polar(torch.ones(5, 4), _ANGLES)[:, None].conj()
+        ).flatten(2),
+        (_random(5, 2, 8),),
+        (),
+    ),
+    "complex_arithmetic": (
+        lambda x, y: (
+            (torch.complex(x, y) / torch.complex(y, x)).real,
+            (torch.complex(x, y) - 2 * x).imag,
+            torch.complex(x, y).abs(),
+            (torch.complex(x, y) + torch.complex(y, x)).t().angle(),
+        ),
+        (_random(3, 4), _random(3, 4)),
+        (),
+    ),
+    "fourier": (
+        lambda x: (
+            torch.fft.fftn(x, dim=(1, 2)).real,
+            torch.fft.rfft2(x, norm="ortho").abs(),
+            torch.fft.irfft(torch.fft.rfft(x) * 2),
+            torch.fft.irfft(torch.fft.rfft(x[..., :7]), n=7),
+            torch.fft.ifft(torch.fft.fft(x)).real,
+        ),
+        (_random(2, 6, 8),),
+        (),
+    ),
+    "spectrogram": (
+        lambda x: torch.stft(x, 16, 4, window=torch.hann_window(16), return_complex=True).abs(),
+        (_random(1, 64),),
+        (),
+    ),
+}
+
+SAMPLES: dict[str, Sample] = {**COMPLEX, **WRITES, **MOVES, **ARITHMETIC, **LAYERS}

@@ -15,9 +15,10 @@ from ..inference import fake_of
 from ..program import Origin, Program
 from ..tensor_spec import TensorSpec
 from . import normal_forms as normal_forms
+from .complex_numbers import Complex, calculates_complex, emit_complex
 from .emitter import Emitter
 from .export import Exported
-from .normalize import normal_form
+from .normalize import emit_normal
 from .provenance import origin_of_traced
 from .refusals import refuse_call, refuse_kept_state
 from .weight_table import WeightTable
@@ -85,14 +86,11 @@ class _Builder:
         assert isinstance(node.target, OpOverload), node.target
         self.emit.origin, self.emit.traced = origin, node
         try:
-            rule = normal_form(node.target)
-            return (
-                rule(self.emit, *args, **kwargs)
-                if rule
-                else self.emit(node.target, *args, **kwargs)
-            )
+            if calculates_complex(node, (args, kwargs)):
+                return emit_complex(self.emit, node.target, args, kwargs)
+            return emit_normal(self.emit, node.target, args, kwargs)
         except CompileError as error:
-            got = f"{node.target}: {error.got}"
+            got = ": ".join(filter(None, (str(node.target), error.got)))
             raise CompileError(error.what, at=str(origin), got=got, fix=error.fix) from error
 
     def _item(self, source: Any, index: int) -> Any:
@@ -106,6 +104,10 @@ class _Builder:
         tensors = tuple(self.values[node] for node in _results(self.exported))
         if not tensors:
             raise CompileError("the model returns no tensor", fix="return what is to be computed")
+        if any(isinstance(tensor, Complex) for tensor in tensors):
+            raise CompileError(
+                "results must be real", got="a complex tensor", fix="return torch.view_as_real(...)"
+            )
         self.graph.output(tensors)
 
 

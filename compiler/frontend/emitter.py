@@ -39,9 +39,16 @@ class Emitter:
 
     @property
     def out(self) -> TensorSpec:
-        """The spec of the traced node's one result."""
+        """The spec of the traced node's one result; of its real part, if that is complex."""
         assert self.traced is not None
-        return TensorSpec.of(self.traced.meta["val"])
+        value = self.traced.meta["val"]
+        return TensorSpec.of(value.real if value.dtype.is_complex else value)
+
+    @property
+    def gives_complex(self) -> bool:
+        """Whether the traced node's one result is complex."""
+        assert self.traced is not None
+        return bool(self.traced.meta["val"].dtype.is_complex)
 
 
 def normal_arguments(

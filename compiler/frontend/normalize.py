@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from torch._ops import OpOverload
 
+from .emitter import Emitter
+
 Rule = Callable[..., Any]
 _R = TypeVar("_R", bound=Rule)
 RULES: dict[OpOverload, Rule] = {}
@@ -41,3 +43,9 @@ def normalizes_named(name: str) -> Callable[[_R], _R]:
 def normal_form(op: OpOverload) -> Rule | None:
     """The rule for an operator; None where its call is in normal form as it is."""
     return RULES.get(op) or NAMED_RULES.get(op.name())
+
+
+def emit_normal(emit: Emitter, op: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The normal form of a call, emitted: a node, or a list of nodes for several results."""
+    rule = normal_form(op)
+    return emit(op, *args, **kwargs) if rule is None else rule(emit, *args, **kwargs)

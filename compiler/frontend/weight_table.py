@@ -11,7 +11,9 @@ from ..inference import fake_of
 from ..program import Origin
 from ..tensor_spec import TensorSpec
 from ..weights import set_weight
+from .complex_numbers import Complex
 
+_PARTS = ("real", "imag")
 _RESERVED = frozenset(dir(GraphModule(nn.Module(), Graph())))  # attributes that are no submodules
 
 
@@ -28,14 +30,14 @@ class WeightTable:
         self.root = root
         self.graph = graph
         self.names: dict[str, str] = {}
-        self._nodes: dict[object, Node] = {}  # by what identifies a tensor
+        self._nodes: dict[object, Node | Complex] = {}  # by what identifies a tensor
         self._first_names: dict[object, str] = {}
         for name, tensor in exported.state_dict.items():
             self._first_names.setdefault(_identity(tensor), name)
         self._copies: dict[str, torch.Tensor] = {}
 
-    def node(self, spec: InputSpec) -> Node:
-        """The `get_attr` node of a lifted parameter, buffer or constant."""
+    def node(self, spec: InputSpec) -> Node | Complex:
+        """The `get_attr` node of a lifted parameter, buffer or constant; two for a complex one."""
         if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             raise CompileError(
                 "the model holds an object that is no tensor",
@@ -50,7 +52,7 @@ class WeightTable:
             name = self._first_names.get(key, spec.target)
             self._nodes[key] = self._new_node(name, tensor)
         node = self._nodes[key]
-        self.names[spec.target] = str(node.target)
+        self.names[spec.target] = str((node.real if isinstance(node, Complex) else node).target)
         return node
 
     def store(self, module: nn.Module) -> None:
@@ -72,7 +74,13 @@ class WeightTable:
             )
         return tensor
 
-    def _new_node(self, name: str, tensor: torch.Tensor) -> Node:
+    def _new_node(self, name: str, tensor: torch.Tensor) -> Node | Complex:
+        if tensor.is_complex():
+            parts = (self._new_real(f"{name}.{part}", getattr(tensor, part)) for part in _PARTS)
+            return Complex(*parts)
+        return self._new_real(name, tensor)
+
+    def _new_real(self, name: str, tensor: torch.Tensor) -> Node:
         name = name.removeprefix(f"{self.root}.") if self.root else name
         first, dot, rest = name.partition(".")
         name = f"{first}_{dot}{rest}" if first in _RESERVED else name
