@@ -5,14 +5,14 @@ signed zeros give what they give in C. The errors stated are the largest that
 tests/lowering/test_math.py found; coefficients are minimax fits (benchmarks/fit_polynomials.py).
 """
 
-from math import nan
+from math import inf, nan
 from math import sqrt as square_root
 
 from tvm import tirx
 
 from .error_function import erf, erfc
 from .exponentials import exp, exp2, expm1
-from .floats import Expr, Lets, dtype_of, horner, like, with_sign
+from .floats import Expr, Lets, dtype_of, horner, is_nan, like, with_sign
 from .logarithms import log, log1p, log2, log10
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "log_add_exp",
     "log_sigmoid",
     "mish",
     "rsqrt",
@@ -84,6 +85,17 @@ def softplus(x: Expr) -> Expr:
     x = bind(x)
     larger = tirx.Select(x < like(x, 0), like(x, 0), x)
     return bind.close(larger + log1p(exp(_negated(tirx.abs(x)))))
+
+
+def log_add_exp(x: Expr, y: Expr) -> Expr:
+    """log(exp(x) + exp(y)) = max + log1p(exp(min - max))."""
+    bind = Lets()
+    x, y = bind(x), bind(y)
+    larger = bind(tirx.Select(tirx.Or(x > y, is_nan(x)), x, y))
+    smaller = tirx.Select(x > y, y, x)
+    value = larger + log1p(exp(smaller - larger))
+    is_infinite = tirx.EQ(tirx.abs(larger), like(x, inf))  # inf - inf is no number
+    return bind.close(tirx.Select(is_infinite, larger, value))
 
 
 def mish(x: Expr) -> Expr:

@@ -20,7 +20,6 @@ from .floats import (
 )
 from .pointwise import Operand, is_float, pointwise
 from .registry import Rule, lowers
-from .scans import log_add_exp
 from .trigonometry import sin
 
 aten = torch.ops.aten
@@ -49,7 +48,7 @@ def _hypotenuse(x: Expr, y: Expr) -> Expr:
 
 def _log_add_exp2(x: Expr, y: Expr) -> Expr:
     ln_2 = 0.6931471805599453
-    return log_add_exp(x * like(x, ln_2), y * like(y, ln_2)) * like(x, 1 / ln_2)
+    return math.log_add_exp(x * like(x, ln_2), y * like(y, ln_2)) * like(x, 1 / ln_2)
 
 
 def _times_log(logarithm: Callable[[Expr], Expr]) -> Callable[[Expr, Expr], Expr]:
@@ -86,7 +85,7 @@ def _number_if_one(choose: Callable[[Expr, Expr], Expr]) -> Callable[[Expr, Expr
 
 
 _BINARY = {
-    (aten.logaddexp.default,): log_add_exp,
+    (aten.logaddexp.default,): math.log_add_exp,
     (aten.logaddexp2.default,): _log_add_exp2,
     (aten.hypot.default,): _hypotenuse,
     (aten.copysign.Tensor, aten.copysign.Scalar): lambda x, y: with_sign(tirx.abs(x), y),
