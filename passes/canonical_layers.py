@@ -7,7 +7,7 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from ..compiler.frontend.emitter import normal_arguments
+from ..compiler.frontend.forms.emitter import normal_arguments
 from ..compiler.program import Program
 from ..compiler.rewrite import arguments_of, insert_call, shape_of, weight_of
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch.fx import Node
 
-from ..compiler.frontend.normal_form import normalize_node
+from ..compiler.frontend.forms.normalize_node import normalize_node
 from ..compiler.pass_base import Pass
 from ..compiler.program import Program
 from ..compiler.rewrite import replace_by

@@ -14,11 +14,11 @@ from ..errors import CompileError
 from ..inference import fake_of
 from ..program import Origin, Program
 from ..tensor_spec import TensorSpec
-from . import normal_forms as normal_forms
-from .complex_numbers import Complex, calculates_complex, emit_complex
-from .emitter import Emitter
 from .export import Exported
-from .normalize import emit_normal
+from .forms import rules as rules
+from .forms.complex_numbers import Complex, calculates_complex, emit_complex
+from .forms.emitter import Emitter
+from .forms.registry import emit_normal
 from .provenance import origin_of_traced
 from .refusals import refuse_call, refuse_kept_state
 from .weight_table import WeightTable

@@ -134,7 +134,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Keep what PyTorch logs, warns and prints about an export from the user; errors say it."""
     disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")

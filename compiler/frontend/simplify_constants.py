@@ -14,7 +14,7 @@ from torch.fx import Node
 from ..errors import CompileError
 from ..inference import infer
 from ..program import Program, node_spec, node_specs, origin_of
-from .emitter import Emitter
+from .forms.emitter import Emitter
 
 _ATEN = torch.ops.aten
 _MOST_ELEMENTS = 1 << 24  # of a gather that is tried out

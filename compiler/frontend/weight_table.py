@@ -11,7 +11,7 @@ from ..inference import fake_of
 from ..program import Origin
 from ..tensor_spec import TensorSpec
 from ..weights import set_weight
-from .complex_numbers import Complex
+from .forms.complex_numbers import Complex
 
 _PARTS = ("real", "imag")
 _RESERVED = frozenset(dir(GraphModule(nn.Module(), Graph())))  # attributes that are no submodules

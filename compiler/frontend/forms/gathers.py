@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ..errors import CompileError
+from ...errors import CompileError
 from .emitter import Emitter
-from .normalize import normalizes
-from .normalize_views import permute, reshaped, shape_of, slice_of
+from .registry import normalizes
+from .views import permute, reshaped, shape_of, slice_of
 
 _ATEN = torch.ops.aten
 

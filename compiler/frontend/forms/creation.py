@@ -6,7 +6,7 @@ import torch
 from torch.fx import Node
 
 from .emitter import Emitter
-from .normalize import normalizes
+from .registry import normalizes
 
 _ATEN = torch.ops.aten
 

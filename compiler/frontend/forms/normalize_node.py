@@ -6,11 +6,11 @@ from typing import Any
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from ..program import origin_of
-from ..rewrite import replace_by
-from . import normal_forms as normal_forms
+from ...program import origin_of
+from ...rewrite import replace_by
+from . import rules as rules
 from .emitter import Emitter, normal_arguments
-from .normalize import normal_form
+from .registry import normal_form
 
 
 def normalize_node(node: Node) -> bool:

@@ -3,10 +3,10 @@
 import torch
 from torch.fx import Node
 
-from ..program import node_spec
+from ...program import node_spec
 from .emitter import Emitter
-from .normalize import normalizes, normalizes_named
-from .normalize_views import reshaped, shape_of
+from .registry import normalizes, normalizes_named
+from .views import reshaped, shape_of
 
 _ATEN = torch.ops.aten
 

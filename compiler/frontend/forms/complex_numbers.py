@@ -9,11 +9,11 @@ from torch._ops import OpOverload
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from ..errors import CompileError
-from ..program import node_spec
+from ...errors import CompileError
+from ...program import node_spec
 from .emitter import Emitter
-from .normalize import emit_normal
-from .normalize_views import reshaped, select, shape_of
+from .registry import emit_normal
+from .views import reshaped, select, shape_of
 
 _ATEN = torch.ops.aten
 _R = TypeVar("_R", bound=Callable[..., Any])

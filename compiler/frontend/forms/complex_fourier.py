@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ..program import node_spec
+from ...program import node_spec
 from .complex_numbers import Complex, add, complexifies, parts
 from .emitter import Emitter
-from .normalize_views import permute, reshaped, shape_of, slice_of
+from .views import permute, reshaped, shape_of, slice_of
 
 _ATEN = torch.ops.aten
 

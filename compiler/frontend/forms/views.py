@@ -9,9 +9,9 @@ import math
 import torch
 from torch.fx import Node
 
-from ..program import node_spec
+from ...program import node_spec
 from .emitter import Emitter
-from .normalize import normalizes
+from .registry import normalizes
 
 _ATEN = torch.ops.aten
 

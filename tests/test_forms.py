@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from penjing.compiler.frontend.normalize import normalizes
+from penjing.compiler.frontend.forms.registry import normalizes
 from tests.functions import text_of, traced
 
 M = torch.arange(6.0).reshape(2, 3)

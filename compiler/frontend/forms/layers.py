@@ -6,8 +6,8 @@ import torch
 from torch.fx import Node
 
 from .emitter import Emitter
-from .normalize import normalizes
-from .normalize_views import shape_of, slice_of
+from .registry import normalizes
+from .views import shape_of, slice_of
 
 _ATEN = torch.ops.aten
 
