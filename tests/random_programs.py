@@ -16,7 +16,13 @@ Step = Callable[[Random, Node, list[Node]], Node]
 
 _UNARY = [aten.tanh, aten.sin, aten.relu, aten.neg, aten.abs, aten.sigmoid, aten.square, aten.clone]
 _BINARY = [aten.add.Tensor, aten.mul.Tensor, aten.sub.Tensor, aten.maximum.default]
-_SCALAR = [aten.add.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.rsub.Scalar, aten.clamp_max.default]
+_SCALAR = [
+    aten.add.Scalar,
+    aten.mul.Scalar,
+    aten.div.Scalar,
+    aten.rsub.Scalar,
+    aten.clamp_max.default,
+]
 
 
 def random_program(rng: Random, size: int) -> tuple[Program, torch.Tensor]:
@@ -60,14 +66,18 @@ def _unary(rng: Random, before: Node, pool: list[Node]) -> Node:
 def _scalar(rng: Random, before: Node, pool: list[Node]) -> Node:
     number = rng.choice([0, 1, 2.0, -0.5, 3])
     op = rng.choice(_SCALAR)
-    return insert_call(before, op, _any(rng, pool), number or 1 if op is aten.div.Scalar else number)
+    return insert_call(
+        before, op, _any(rng, pool), number or 1 if op is aten.div.Scalar else number
+    )
 
 
 def _binary(rng: Random, before: Node, pool: list[Node]) -> Node:
     """Of operands that broadcast, or of one with itself."""
     left = _any(rng, pool)
     fit = [node for node in pool[-30:] if _broadcasts(shape_of(left), shape_of(node))]
-    return insert_call(before, rng.choice(_BINARY), *rng.sample([left, rng.choice(fit or [left])], 2))
+    return insert_call(
+        before, rng.choice(_BINARY), *rng.sample([left, rng.choice(fit or [left])], 2)
+    )
 
 
 def _broadcasts(left: tuple[int, ...], right: tuple[int, ...]) -> bool:
@@ -84,7 +94,7 @@ def _permute(rng: Random, before: Node, pool: list[Node]) -> Node:
 def _reshape(rng: Random, before: Node, pool: list[Node]) -> Node:
     x = _any(rng, pool)
     shape = list(shape_of(x))
-    forms = [[-1], [1, *shape], [*shape, 1], shape[:-2] + [-1] if len(shape) > 1 else shape]
+    forms = [[-1], [1, *shape], [*shape, 1], [*shape[:-2], -1] if len(shape) > 1 else shape]
     return insert_call(before, aten.reshape.default, x, rng.choice(forms))
 
 
