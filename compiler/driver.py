@@ -17,12 +17,12 @@ from ..targets.target import Target
 from .artifact import Artifact
 from .errors import CompileError
 from .frontend.trace import trace
+from .ir.program import Program
 from .library.build import build_library
 from .pass_base import Pass
 from .pass_manager import optimize
 from .pass_text import parse
 from .planning import plan_memory
-from .program import Program
 
 Progress = Callable[[str, float], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -8,8 +8,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from .errors import CompileError
+from .ir.tensor_spec import TensorSpec
 from .manifest import TensorEntry
-from .tensor_spec import TensorSpec
 
 
 def storage_dtype(spec: TensorSpec) -> np.dtype[Any]:

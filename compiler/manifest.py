@@ -9,7 +9,7 @@ from typing import Any
 
 from ..targets.target import Target
 from .errors import CompileError
-from .tensor_spec import TensorSpec
+from .ir.tensor_spec import TensorSpec
 
 FORMAT = "penjing-artifact"
 FORMAT_VERSION = 1

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, get_args
 
+from .ir.program import Program
 from .option_text import format_options
 from .pass_report import Contract, PassReport
-from .program import Program
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _REGISTRY: dict[str, type["Pass"]] = {}

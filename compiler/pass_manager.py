@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from .errors import CompileError
+from .ir.program import Program
+from .ir.verify import verify
 from .pass_base import Pass
 from .pass_text import parse
-from .program import Program
-from .verify import verify
 
 Progress = Callable[[str], None]
 

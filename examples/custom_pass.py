@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import penjing
-from penjing.compiler.rewrite import insert_call, replace_call
+from penjing.compiler.ir.rewrite import insert_call, replace_call
 
 aten = torch.ops.aten
 

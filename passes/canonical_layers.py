@@ -8,8 +8,8 @@ from torch._ops import OpOverload
 from torch.fx import Node
 
 from ..compiler.frontend.forms.emitter import normal_arguments
-from ..compiler.program import Program
-from ..compiler.rewrite import arguments_of, insert_call, shape_of, weight_of
+from ..compiler.ir.program import Program
+from ..compiler.ir.rewrite import arguments_of, insert_call, shape_of, weight_of
 
 _ATEN = torch.ops.aten
 _ATTENTION = _ATEN.scaled_dot_product_attention.default

@@ -8,10 +8,10 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from ..compiler.inference import infer
-from ..compiler.op_kinds import Kind, kind_of
-from ..compiler.program import Program, node_spec, node_specs
-from ..compiler.rewrite import arguments_of, insert_call, shape_of, weight_of
+from ..compiler.ir.inference import infer
+from ..compiler.ir.op_kinds import Kind, kind_of
+from ..compiler.ir.program import Program, node_spec, node_specs
+from ..compiler.ir.rewrite import arguments_of, insert_call, shape_of, weight_of
 
 _ATEN = torch.ops.aten
 _Rule = Callable[[Program, Node], Node | None]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ..compiler.program import Program, node_spec
-from ..compiler.rewrite import arguments_of, insert_call, shape_of
+from ..compiler.ir.program import Program, node_spec
+from ..compiler.ir.rewrite import arguments_of, insert_call, shape_of
 
 _ATEN = torch.ops.aten
 _RESHAPE = _ATEN.reshape.default

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from torch.fx import Node
 
 from ..compiler.frontend.forms.normalize_node import normalize_node
+from ..compiler.ir.program import Program
+from ..compiler.ir.rewrite import replace_by
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program
-from ..compiler.rewrite import replace_by
 from .canonical_layers import LAYER_RULES
 from .canonical_math import MATH_RULES, narrow_operands
 from .canonical_moves import MOVE_RULES

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from ..compiler.pass_base import Pass
-from ..compiler.program import Program, node_spec, origin_of
-from ..compiler.rewrite import (
+from ..compiler.ir.program import Program, node_spec, origin_of
+from ..compiler.ir.rewrite import (
     arguments_of,
     change_weight,
     insert_call,
@@ -18,6 +17,7 @@ from ..compiler.rewrite import (
     shape_of,
     weight_of,
 )
+from ..compiler.pass_base import Pass
 
 _ATEN = torch.ops.aten
 _CONVS = {_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv3d.default}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ..compiler.frontend.fold import MAX_BYTES, fold_constants
+from ..compiler.ir.program import Program
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,9 @@ from typing import Any, TypeGuard
 import torch
 from torch.fx import Node
 
+from ..compiler.ir.program import Program, node_spec
+from ..compiler.ir.rewrite import change_weight, insert_call, replace_by, shape_of, weight_of
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program, node_spec
-from ..compiler.rewrite import (
-    change_weight,
-    insert_call,
-    replace_by,
-    shape_of,
-    weight_of,
-)
 
 _ATEN = torch.ops.aten
 _LINEAR = _ATEN.linear.default

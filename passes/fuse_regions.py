@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
-from ..compiler.op_kinds import Kind, is_cheap, kind_of
+from ..compiler.ir.op_kinds import Kind, is_cheap, kind_of
+from ..compiler.ir.program import Program, node_spec
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program, node_spec
 
 _ATEN = torch.ops.aten
 # Reductions that read each element once, so that what feeds them is computed once as well.

@@ -8,9 +8,9 @@ from torch import nn
 from torch._ops import OpOverload
 from torch.fx import Node
 
+from ..compiler.ir.program import Program, node_spec
+from ..compiler.ir.rewrite import replace_by
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program, node_spec
-from ..compiler.rewrite import replace_by
 
 
 class RemoveDuplicates(Pass):

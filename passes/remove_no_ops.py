@@ -7,9 +7,9 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Node
 
+from ..compiler.ir.program import Program, node_spec
+from ..compiler.ir.rewrite import arguments_of, replace_by, weight_of
 from ..compiler.pass_base import Pass
-from ..compiler.program import Program, node_spec
-from ..compiler.rewrite import arguments_of, replace_by, weight_of
 
 _ATEN = torch.ops.aten
 _Rule = Callable[..., Any]  # program and the operator's arguments by name -> the operand it gives

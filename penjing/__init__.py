@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .compiler.driver import compile
     from .compiler.errors import CompileError
     from .compiler.frontend.trace import trace
+    from .compiler.ir.program import Program
+    from .compiler.ir.tensor_spec import TensorSpec
     from .compiler.lowering.registry import lowers
     from .compiler.pass_manager import optimize
-    from .compiler.program import Program
-    from .compiler.tensor_spec import TensorSpec
 
 __version__ = "0.1.0"
 
@@ -42,8 +42,8 @@ __all__ = [
 _HOMES = {
     "Artifact": ".compiler.artifact",
     "CompileError": ".compiler.errors",
-    "Program": ".compiler.program",
-    "TensorSpec": ".compiler.tensor_spec",
+    "Program": ".compiler.ir.program",
+    "TensorSpec": ".compiler.ir.tensor_spec",
     "compile": ".compiler.driver",
     "load": ".compiler.artifact",
     "lowers": ".compiler.lowering.registry",

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.program import Program
+from penjing.compiler.ir.program import Program
 
 
 class Function(nn.Module):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.program import Call, Lowered, Value, ValueKind
-from penjing.compiler.tensor_spec import TensorSpec
 from penjing.targets.target import Target
 
 ANY_TARGET = Target(

@@ -6,8 +6,8 @@ from random import Random
 import torch
 from torch.fx import Node
 
-from penjing.compiler.program import Program, node_spec
-from penjing.compiler.rewrite import insert_call, shape_of
+from penjing.compiler.ir.program import Program, node_spec
+from penjing.compiler.ir.rewrite import insert_call, shape_of
 from tests.support import program_of
 
 aten = torch.ops.aten

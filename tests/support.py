@@ -9,10 +9,10 @@ from torch import nn
 from torch.fx import Node
 
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.verify import verify
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.program import Program
-from penjing.compiler.verify import verify
 
 Inputs = tuple[torch.Tensor, ...]
 

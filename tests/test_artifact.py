@@ -12,8 +12,8 @@ import torch
 from penjing.compiler.artifact import Artifact, load
 from penjing.compiler.errors import CompileError
 from penjing.compiler.input_arrays import as_arrays, as_result
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.manifest import Manifest, TensorEntry
-from penjing.compiler.tensor_spec import TensorSpec
 
 from .hand_written import assert_matches, example_input, make_artifact
 

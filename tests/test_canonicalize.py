@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from penjing.compiler.ir.rewrite import insert_call
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.rewrite import insert_call
 from penjing.passes import Canonicalize
 from tests.support import assert_close, body, program_of
 

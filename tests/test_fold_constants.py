@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.rewrite import insert_call
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.program import Program
-from penjing.compiler.rewrite import insert_call
 from penjing.passes import FoldConstants
 from tests.support import assert_close
 

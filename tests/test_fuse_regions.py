@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.ir.regions import regions
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.regions import regions
 from penjing.passes import FuseRegions
 from tests.support import body, optimized
 

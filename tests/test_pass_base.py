@@ -2,8 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_base import Pass, known_passes
-from penjing.compiler.program import Program
 
 
 @dataclass(frozen=True)

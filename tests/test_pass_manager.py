@@ -8,10 +8,10 @@ from torch import nn
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.rewrite import replace_call
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.program import Program
-from penjing.compiler.rewrite import replace_call
 
 aten = torch.ops.aten
 

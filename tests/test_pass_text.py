@@ -4,9 +4,9 @@ from typing import Literal
 import pytest
 
 from penjing.compiler.errors import CompileError
+from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_text import parse
-from penjing.compiler.program import Program
 from penjing.passes import FoldBatchNorm, FuseRegions
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch.utils._pytree import tree_map
 
 from penjing.compiler.frontend.trace import trace
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.regions import regions
 from penjing.compiler.pass_manager import optimize
-from penjing.compiler.program import Program
-from penjing.compiler.regions import regions
 from penjing.passes.pipeline import CPU_PIPELINE
 from tests.random_programs import random_program
 from tests.support import assert_close

@@ -8,9 +8,9 @@ from torch import nn
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.inference import set_value
-from penjing.compiler.program import Origin, Program, node_spec, node_specs, origin_of
-from penjing.compiler.verify import verify
+from penjing.compiler.ir.inference import set_value
+from penjing.compiler.ir.program import Origin, Program, node_spec, node_specs, origin_of
+from penjing.compiler.ir.verify import verify
 from tests.support import assert_close
 
 aten = torch.ops.aten

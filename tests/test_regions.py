@@ -8,9 +8,9 @@ from torch.fx import Node
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.program import Program
-from penjing.compiler.regions import regions
-from penjing.compiler.rewrite import insert_call
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.regions import regions
+from penjing.compiler.ir.rewrite import insert_call
 
 
 class _Diamond(nn.Module):

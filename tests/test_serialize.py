@@ -12,9 +12,9 @@ from torch import nn
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.program import Program
-from penjing.compiler.serialize_values import decode, encode
-from penjing.compiler.verify import verify
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.serialize_values import decode, encode
+from penjing.compiler.ir.verify import verify
 from tests.functions import Function, traced
 from tests.support import assert_close
 from tests.zoo import call, make, tensors_of

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.text import node_text, op_name
+from penjing.compiler.ir.text import node_text, op_name
 from tests.functions import text_of, traced
 
 aten = torch.ops.aten

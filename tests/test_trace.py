@@ -11,7 +11,7 @@ from torch import nn
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.program import Program
+from penjing.compiler.ir.program import Program
 from tests.functions import Function, traced
 from tests.support import assert_close
 from tests.trace_samples import SAMPLES

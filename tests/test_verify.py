@@ -10,10 +10,10 @@ from torch.fx import Node
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
-from penjing.compiler.inference import fake_of
-from penjing.compiler.program import Program
-from penjing.compiler.tensor_spec import TensorSpec
-from penjing.compiler.verify import verify
+from penjing.compiler.ir.inference import fake_of
+from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.tensor_spec import TensorSpec
+from penjing.compiler.ir.verify import verify
 
 aten = torch.ops.aten
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ... import passes as _  # noqa: F401  # importing the folder registers its passes
 from ..frontend.trace import trace
+from ..ir.program import Program
 from ..pass_manager import optimize
-from ..program import Program
 from .model_source import load_model
 
 

@@ -11,9 +11,9 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from ..errors import CompileError
-from ..inference import fake_of
-from ..program import Origin, Program
-from ..tensor_spec import TensorSpec
+from ..ir.inference import fake_of
+from ..ir.program import Origin, Program
+from ..ir.tensor_spec import TensorSpec
 from .export import Exported
 from .forms import rules as rules
 from .forms.complex_numbers import Complex, calculates_complex, emit_complex

@@ -15,7 +15,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from ..errors import CompileError
-from ..structure import Structure
+from ..ir.structure import Structure
 from .decompositions import decomposition_table
 from .flat_module import ROOT, FlatModule
 from .input_names import names_of_inputs

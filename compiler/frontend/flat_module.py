@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from ..errors import CompileError
-from ..structure import Structure
+from ..ir.structure import Structure
 from .tensor_classes import register_classes, unknown_classes
 
 ROOT = "model"  # name of the attribute that holds the user's model

@@ -8,7 +8,7 @@ from torch._ops import OpOverload
 from torch.fx import Node
 from torch.fx.node import map_arg
 
-from ..program import Program, node_spec
+from ..ir.program import Program, node_spec
 
 MAX_BYTES = 1 << 20
 _EXPAND = torch.ops.aten.expand.default

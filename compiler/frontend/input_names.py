@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..structure import Structure
+from ..ir.structure import Structure
 
 
 def names_of_inputs(model: nn.Module, in_spec: Structure) -> tuple[str, ...]:

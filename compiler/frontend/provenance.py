@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ..program import Origin
+from ..ir.program import Origin
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in')
 _NOT_THE_MODELS = (str(PurePath(torch.__file__).parent), str(PurePath(__file__).parent), "<")

@@ -8,8 +8,8 @@ from torch._ops import OpOverload
 from torch.fx import Node
 
 from ..errors import CompileError
-from ..program import Origin, Program, origin_of
-from ..text import op_name
+from ..ir.program import Origin, Program, origin_of
+from ..ir.text import op_name
 
 
 def refuse_call(node: Node, origin: Origin) -> None:

@@ -12,8 +12,8 @@ from torch._ops import OpOverload
 from torch.fx import Node
 
 from ..errors import CompileError
-from ..inference import infer
-from ..program import Program, node_spec, node_specs, origin_of
+from ..ir.inference import infer
+from ..ir.program import Program, node_spec, node_specs, origin_of
 from .forms.emitter import Emitter
 
 _ATEN = torch.ops.aten

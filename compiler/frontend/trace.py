@@ -5,8 +5,8 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from ..errors import CompileError
-from ..program import Program
-from ..verify import verify
+from ..ir.program import Program
+from ..ir.verify import verify
 from .build import build_program
 from .example_inputs import example_call
 from .export import export, exported_by_user

@@ -7,10 +7,10 @@ from torch.export.graph_signature import InputKind, InputSpec
 from torch.fx import Graph, GraphModule, Node
 
 from ..errors import CompileError
-from ..inference import fake_of
-from ..program import Origin
-from ..tensor_spec import TensorSpec
-from ..weights import set_weight
+from ..ir.inference import fake_of
+from ..ir.program import Origin
+from ..ir.tensor_spec import TensorSpec
+from ..ir.weights import set_weight
 from .forms.complex_numbers import Complex
 
 _PARTS = ("real", "imag")

@@ -4,9 +4,9 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..ir.tensor_spec import TensorSpec
 from ..lowering.program import Lowered
 from ..planning import ARENA_ALIGN, MemoryPlan
-from ..tensor_spec import TensorSpec
 from .c_text import C_TYPES, DTYPE_NAMES, comment, quote
 from .calls import emit_calls
 from .constants import Constants

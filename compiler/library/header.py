@@ -1,8 +1,8 @@
 """NAME.h: the C interface of a compiled model, for C and C++."""
 
+from ..ir.tensor_spec import TensorSpec
 from ..lowering.program import Lowered
 from ..planning import ARENA_ALIGN
-from ..tensor_spec import TensorSpec
 from .c_text import DTYPE_CODES, DTYPE_NAMES, comment, quote
 
 ABI_VERSION = 1

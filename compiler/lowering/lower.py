@@ -10,10 +10,10 @@ from torch.fx import Node
 from ...targets.cpu.codegen import RawKernel, lower_kernel
 from ...targets.cpu.schedule import schedule_kernel
 from ...targets.target import Target
-from ..op_kinds import Kind, kind_of
-from ..program import Program, node_spec, origin_of
-from ..regions import Region, regions
-from ..tensor_spec import TensorSpec
+from ..ir.op_kinds import Kind, kind_of
+from ..ir.program import Program, node_spec, origin_of
+from ..ir.regions import Region, regions
+from ..ir.tensor_spec import TensorSpec
 from .builder import Array
 from .macs import macs
 from .program import Call, Lowered, Value, ValueKind

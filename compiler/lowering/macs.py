@@ -5,8 +5,8 @@ from math import prod
 import torch
 from torch.fx import Node
 
-from ..program import node_specs
-from ..tensor_spec import TensorSpec
+from ..ir.program import node_specs
+from ..ir.tensor_spec import TensorSpec
 
 aten = torch.ops.aten
 

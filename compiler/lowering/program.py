@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...targets.target import Target
-from ..tensor_spec import TensorSpec
+from ..ir.tensor_spec import TensorSpec
 
 ValueKind = Literal["input", "output", "constant", "intermediate", "workspace"]
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

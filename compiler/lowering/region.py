@@ -13,9 +13,9 @@ from tvm import te
 
 from ...targets.target import Target
 from ..errors import CompileError, UnsupportedOp
-from ..program import node_spec, node_specs, origin_of
-from ..regions import Region
-from ..tensor_spec import TensorSpec
+from ..ir.program import node_spec, node_specs, origin_of
+from ..ir.regions import Region
+from ..ir.tensor_spec import TensorSpec
 from . import rules as rules  # registers every rule
 from .builder import Array, KernelBuilder
 from .registry import RULES

@@ -2,8 +2,8 @@
 
 from torch.fx.node import map_arg
 
-from ..program import node_specs
-from ..regions import Region
+from ..ir.program import node_specs
+from ..ir.regions import Region
 
 
 def region_signature(region: Region) -> str:

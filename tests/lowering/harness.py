@@ -15,9 +15,9 @@ from torch.utils import _pytree as pytree
 from tvm import te
 
 import penjing.compiler.lowering.rules  # noqa: F401  (fills RULES)
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.builder import KernelBuilder
 from penjing.compiler.lowering.registry import RULES
-from penjing.compiler.tensor_spec import TensorSpec
 from penjing.compiler.toolchain import find_toolchain
 from penjing.targets.cpu.codegen import compile_kernels, lower_kernel
 from penjing.targets.cpu.schedule import schedule_kernel

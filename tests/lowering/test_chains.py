@@ -9,9 +9,9 @@ import torch
 from torch._ops import OpOverload
 from tvm import te
 
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.builder import KernelBuilder
 from penjing.compiler.lowering.registry import RULES
-from penjing.compiler.tensor_spec import TensorSpec
 
 from .harness import TARGET, execute
 from .strategies import numbered

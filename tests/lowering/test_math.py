@@ -9,11 +9,11 @@ import pytest
 import torch
 from tvm import te, tirx
 
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering import math as own
-from penjing.compiler.lowering import trigonometry
-from penjing.compiler.lowering.floats import ceil, floor, round_even, trunc
-from penjing.compiler.lowering.power import power
-from penjing.compiler.tensor_spec import TensorSpec
+from penjing.compiler.lowering.math import trigonometry
+from penjing.compiler.lowering.math.floats import ceil, floor, round_even, trunc
+from penjing.compiler.lowering.math.power import power
 
 from .harness import execute
 

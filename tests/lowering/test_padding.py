@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.compiler.errors import CompileError
-from penjing.compiler.lowering.padding import pad_by_mode
-from penjing.compiler.tensor_spec import TensorSpec
+from penjing.compiler.ir.tensor_spec import TensorSpec
+from penjing.compiler.lowering.rules.padding import pad_by_mode
 
 from .harness import check
 from .strategies import few, numbered, tensors

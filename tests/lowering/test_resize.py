@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.compiler.errors import CompileError
-from penjing.compiler.lowering.taps import find_taps
+from penjing.compiler.lowering.rules.taps import find_taps
 
 from .harness import check
 from .strategies import few, numbered

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tvm import te
 
+from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.builder import KernelBuilder
-from penjing.compiler.lowering.row_reduction import row_reduce
-from penjing.compiler.tensor_spec import TensorSpec
+from penjing.compiler.lowering.rules.row_reduction import row_reduce
 
 from .harness import TARGET, execute
 from .strategies import few, numbered

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ...program import node_spec
+from ...ir.program import node_spec
 from .complex_numbers import Complex, add, complexifies, parts
 from .emitter import Emitter
 from .views import permute, reshaped, shape_of, slice_of

@@ -10,7 +10,7 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from ...errors import CompileError
-from ...program import node_spec
+from ...ir.program import node_spec
 from .emitter import Emitter
 from .registry import emit_normal
 from .views import reshaped, select, shape_of

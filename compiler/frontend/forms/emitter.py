@@ -7,9 +7,9 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
 
-from ...inference import fake_of, infer
-from ...program import Origin
-from ...tensor_spec import TensorSpec
+from ...ir.inference import fake_of, infer
+from ...ir.program import Origin
+from ...ir.tensor_spec import TensorSpec
 
 # Arguments that say where and how a tensor is stored, never what its values are.
 _STORAGE = frozenset(

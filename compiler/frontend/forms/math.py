@@ -3,7 +3,7 @@
 import torch
 from torch.fx import Node
 
-from ...program import node_spec
+from ...ir.program import node_spec
 from .emitter import Emitter
 from .registry import normalizes, normalizes_named
 from .views import reshaped, shape_of

@@ -6,8 +6,8 @@ from typing import Any
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from ...program import origin_of
-from ...rewrite import replace_by
+from ...ir.program import origin_of
+from ...ir.rewrite import replace_by
 from . import rules as rules
 from .emitter import Emitter, normal_arguments
 from .registry import normal_form

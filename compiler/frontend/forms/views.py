@@ -9,7 +9,7 @@ import math
 import torch
 from torch.fx import Node
 
-from ...program import node_spec
+from ...ir.program import node_spec
 from .emitter import Emitter
 from .registry import normalizes
 

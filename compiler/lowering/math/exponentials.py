@@ -1,0 +1,81 @@
+"""Exponentials."""
+
+from tvm import tirx
+
+from .floats import Expr, Lets, clamp, dtype_of, format_of, horner, like, power_of_two
+
+_LOG2_E = 1.4426950408889634
+# ln 2 in two parts; the first ends in zeros, so that its product with an exponent is exact
+LN_2_PARTS = {
+    "float32": (0.693145751953125, 1.428606765330187e-06),
+    "float64": (0.6931471803691238, 1.9082149292705877e-10),
+}
+# (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2
+_EXP = {
+    "float32": (0.001381446638, 0.008368780031, 0.0416683942, 0.1666652011, 0.4999999341),
+    "float64": (
+        2.082657011395195e-9,
+        2.5112143768595045e-8,
+        2.7557582677026868e-7,
+        2.7557234560975578e-6,
+        2.4801586924757623e-5,
+        0.00019841269896678611,
+        0.0013888888889117176,
+        0.0083333333333169181,
+        0.041666666666666089,
+        0.16666666666666684,
+        0.5,
+    ),
+}
+# Where exp is 0 or infinite, and where expm1 is -1 or infinite.
+_EXP_BOUNDS = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
+_EXPM1_BOUNDS = {"float32": (-18.0, 89.0), "float64": (-38.0, 710.0)}
+
+
+def exp(x: Expr) -> Expr:
+    """e**x = 2**n e**r with |r| <= ln(2) / 2; error below 1.2 ulp, denormal results included."""
+    bind = Lets()
+    n, r = _reduce(bind, bind(clamp(x, *_EXP_BOUNDS[dtype_of(x)])))
+    value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r + like(x, 1)
+    half = bind(n >> like(n, 1))  # 2**n itself may be out of range
+    return bind.close(value * power_of_two(half) * power_of_two(n - half))
+
+
+def exp2(x: Expr) -> Expr:
+    """2**x = 2**n e**(ln(2) r) with |r| <= 1/2; error below 1.5 ulp."""
+    bind = Lets()
+    low, high = _EXP_BOUNDS[dtype_of(x)]
+    x = bind(clamp(x, low * _LOG2_E, high * _LOG2_E))
+    n, count = _nearest(bind, x, 1.0)
+    r = bind((x - count) * like(x, sum(LN_2_PARTS[dtype_of(x)])))
+    value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r + like(x, 1)
+    half = bind(n >> like(n, 1))
+    return bind.close(value * power_of_two(half) * power_of_two(n - half))
+
+
+def expm1(x: Expr) -> Expr:
+    """e**x - 1 = 2**n (e**r - 1) + (2**n - 1), without cancellation near 0; error below 1.6 ulp."""
+    bind = Lets()
+    n, r = _reduce(bind, bind(clamp(x, *_EXPM1_BOUNDS[dtype_of(x)])))
+    value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r
+    scale = bind(power_of_two(n - like(n, 1)))  # half of 2**n, which may be out of range
+    return bind.close(like(x, 2) * (scale * value + (scale - like(x, 0.5))))
+
+
+def _reduce(bind: Lets, x: Expr) -> tuple[Expr, Expr]:
+    """The n and r of x = n ln(2) + r; n is an integer as wide as x."""
+    n, count = _nearest(bind, x, _LOG2_E)
+    high, low = LN_2_PARTS[dtype_of(x)]
+    return n, bind(x - count * like(x, high) - count * like(x, low))
+
+
+def _nearest(bind: Lets, x: Expr, factor: float) -> tuple[Expr, Expr]:
+    """The integer nearest to factor * x, as an integer and as a float."""
+    layout = format_of(x)
+    # Made positive, so that conversion rounds down on every CPU, without a call to floor.
+    offset = 2 * layout.bias
+    scaled = x * like(x, factor) + like(x, offset + 0.5)
+    number = tirx.Max(scaled, like(x, 0))  # 0 for NaN, which has no integer
+    biased = bind(number.astype("int32"))
+    count = bind(biased.astype(dtype_of(x)) - like(x, offset))
+    return bind((biased - like(biased, offset)).astype(layout.integer)), count

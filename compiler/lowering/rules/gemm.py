@@ -1,0 +1,173 @@
+"""The accumulation that all matrix products share: P[m,n] = sum_k left[m,k] * right[k,n].
+
+The stage is tagged {"schedule": "gemm"}: axes (batch..., m, n), one reduction axis k. A right
+operand that is a weight is packed at compile time as panels [n / NR, k, NR] (NR = `kernel.panel`);
+one that is not is packed by the kernel, unless its rows are whole panels already. P then has n
+rounded up to whole panels, so that no register tile is partial in n, and the stage that follows
+drops the padding.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tvm import te, tirx
+
+from ...ir.tensor_spec import TensorSpec
+from ..builder import Array, KernelBuilder
+from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
+from .row_reduction import row_reduce
+
+Finish = Callable[[Any, Sequence[Index]], Any]  # (accumulated value, index in the output) -> value
+
+
+@dataclass(frozen=True)
+class RightOperand:
+    """The right operand as the accumulation reads it: `read(batch index, k, n)`.
+
+    `columns` counts n; for a packed weight it is rounded up to whole panels.
+    """
+
+    columns: int
+    read: Callable[[Sequence[Index], Index, Index], Any]
+
+
+def accumulator(dtype: str) -> str:
+    """The dtype in which products of `dtype` are summed."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def right_operand(tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool) -> RightOperand:
+    """Wrap `tensor` [..., k, n], or [..., n, k] if `k_last`; weights are packed in panels."""
+    *batches, depth, columns = shape_of(tensor)
+    if k_last:
+        depth, columns = columns, depth
+    width = kernel.panel(columns)
+    if not kernel.is_constant(tensor):
+        plain = RightOperand(columns, partial(_read_plain, tensor, k_last))
+        contiguous = not k_last and columns % width == 0
+        return plain if contiguous else in_panels(plain, depth, batches, width)
+    name = f"panels{width}_{'nk' if k_last else 'kn'}"
+    packed = kernel.pack(tensor, partial(_pack_panels, width=width, k_last=k_last), name)
+    return RightOperand(-(-columns // width) * width, partial(_read_panels, packed))
+
+
+def in_panels(right: RightOperand, depth: int, batches: Sequence[int], width: int) -> RightOperand:
+    """The operand copied to panels of whole vectors while the kernel runs, the last one padded."""
+    blocks = -(-right.columns // width)
+
+    def element(*at: Index) -> Any:
+        *batch, block, k, column = at
+        n = block * width + column
+        value = right.read(batch, k, n)
+        inside = within(n, 0, right.columns, blocks * width)
+        return guarded(inside, value, tirx.const(0, value.ty.dtype))
+
+    shape = (*batches, blocks, depth, width)
+    panels = te.compute(shape, element, name="panels", attrs={"schedule": "pad"})
+    return RightOperand(blocks * width, partial(_read_panels, panels))
+
+
+def flat_product(
+    left: te.Tensor, right: RightOperand, out: TensorSpec, finish: Finish | None = None
+) -> te.Tensor:
+    """The product left [..., k] * right [k, n], left's leading axes taken as one axis m."""
+    rows = shape_of(left)[:-1]
+    total = accumulate(
+        lambda batch, m, k: left(*unflatten_index(m, rows), k),
+        right,
+        (math.prod(rows), int(left.shape[-1])),
+        accumulator(out.dtype),
+    )
+    return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
+
+
+def row_sums(
+    left: te.Tensor,
+    right: Callable[[Index], Any],
+    out: TensorSpec,
+    kernel: KernelBuilder,
+    finish: Finish | None = None,
+) -> te.Tensor:
+    """The product left [..., k] * right [k]: a matrix of one column is no work for a tile.
+
+    `out` has left's leading axes, and perhaps one more of size 1.
+    """
+    dtype = accumulator(out.dtype)
+
+    def product(*at: Index) -> Any:
+        return left(*at).astype(dtype) * right(at[-1]).astype(dtype)
+
+    products = te.compute(left.shape, product, name="products")
+    total = row_reduce(products, 1, "sum", kernel)
+    return finished(lambda at: total(*at[: len(total.shape)]), out, finish)
+
+
+def accumulate(
+    left: Callable[[Sequence[Index], Index, Index], Any],
+    right: RightOperand,
+    extents: tuple[int, int],
+    dtype: str,
+    batches: Sequence[int] = (),
+) -> te.Tensor:
+    """P[batch..., m, n] = sum_k left(batch, m, k) * right.read(batch, k, n) in `dtype`.
+
+    `extents` are those of m and k, `batches` those of the batch axes.
+    """
+    rows, depth = extents
+    k = te.reduce_axis((0, depth), name="k")
+
+    def element(*at: Index) -> Any:
+        *batch, m, n = at
+        # Right first: stages run in the order they are read, and what makes the left operand of
+        # an attention (the rows of its softmax) should come last.
+        product = right.read(batch, k, n).astype(dtype) * left(batch, m, k).astype(dtype)
+        return te.sum(product, axis=k)
+
+    shape = (*batches, rows, right.columns)
+    return te.compute(shape, element, name="gemm", attrs={"schedule": "gemm"})
+
+
+def finished(
+    read: Callable[[Sequence[Index]], Any], out: TensorSpec, finish: Finish | None = None
+) -> te.Tensor:
+    """The output stage: reads the accumulated value of each element, without the padding."""
+
+    def element(*at: Index) -> Any:
+        value = read(at)
+        return (value if finish is None else finish(value, at)).astype(out.dtype)
+
+    return te.compute(out.shape, element, name="output")
+
+
+def broadcast_read(tensor: te.Tensor, at: Sequence[Index]) -> Any:
+    """The element of `tensor` that broadcasts to index `at` of a result of at least its rank."""
+    sizes = shape_of(tensor)
+    last = at[len(at) - len(sizes) :]
+    return tensor(*(0 if size == 1 else i for i, size in zip(last, sizes, strict=True)))
+
+
+def _read_plain(tensor: te.Tensor, k_last: bool, batch: Sequence[Index], k: Index, n: Index) -> Any:
+    sizes = shape_of(tensor)[:-2]
+    own = batch[len(batch) - len(sizes) :]
+    lead = [0 if size == 1 else i for i, size in zip(own, sizes, strict=True)]
+    return tensor(*lead, n, k) if k_last else tensor(*lead, k, n)
+
+
+def _read_panels(packed: te.Tensor, batch: Sequence[Index], k: Index, n: Index) -> Any:
+    *sizes, _, _, width = shape_of(packed)
+    own = batch[len(batch) - len(sizes) :]
+    lead = [0 if size == 1 else i for i, size in zip(own, sizes, strict=True)]
+    return packed(*lead, tirx.floordiv(n, width), k, tirx.floormod(n, width))
+
+
+def _pack_panels(weight: Array, *, width: int, k_last: bool) -> Array:
+    """[..., k, n] (or [..., n, k]) -> [..., n / width, k, width], the last panel zero-padded."""
+    columns_first = weight if k_last else weight.swapaxes(-1, -2)
+    *batch, n, k = columns_first.shape
+    padding = [(0, 0)] * len(batch) + [(0, -n % width), (0, 0)]
+    panels = np.pad(columns_first, padding).reshape(*batch, -1, width, k)
+    return panels.swapaxes(-1, -2)
