@@ -1,9 +1,7 @@
-"""The order of elements along an axis, by merging.
+"""The order of elements along an axis: merged runs, or a short list of the first ones.
 
-In each pass, neighboring sorted runs become one of twice the length: an element's new place is its
-place in its own run plus the number of elements of the other run that come before it, found by
-halving. That takes n log(n)^2 steps, keeps equal elements as they came, and needs two int32 per
-element of one row as workspace. NaN counts as the largest, as in PyTorch.
+Elements are compared as integers that are in the same order, with NaN as the largest, as in
+PyTorch. Equal elements stay as they came.
 """
 
 from collections.abc import Callable
@@ -12,13 +10,13 @@ from typing import Any
 
 from tvm import te, tirx
 
-from ..math.floats import Expr, dtype_of, opaque
+from ..math.floats import Expr, Lets, bits, dtype_of, is_nan, like
 from .axis_reduction import converted
 from .gemm import accumulator
-from .indices import Index, shape_of, without_axis
+from .indices import Index, shape_of, with_axis, without_axis
 from .statements import Statements, for_each, load, loop, store
 
-Read = Callable[[Index], Expr]  # position along the axis -> element
+Key = Callable[[Index], Expr]  # position along the axis -> integer to compare
 
 
 def comparable(x: te.Tensor) -> te.Tensor:
@@ -27,30 +25,26 @@ def comparable(x: te.Tensor) -> te.Tensor:
     return converted(x, "uint8" if dtype == "bool" else accumulator(dtype))
 
 
-def sorted_places(x: te.Tensor, axis: int, descending: bool) -> te.Tensor:
-    """Where the elements along an axis in order lie: int32, in the shape of x."""
+def sorted_places(x: te.Tensor, axis: int, descending: bool, count: int | None = None) -> te.Tensor:
+    """Where the elements along an axis in order lie, or the first `count` of them, as int32."""
     shape = shape_of(x)
     size = shape[axis]
+    count = size if count is None else count
     sorting = Statements()
-    source = sorting.input(comparable(x))
-    places = sorting.output(shape, "int32")
-    runs, rank = sorting.output((2, size), "int32"), sorting.output((), "int32")
-    passes = max(size - 1, 0).bit_length()
+    source = sorting.input(x)
+    places = sorting.output(with_axis(shape, axis, count), "int32")
+    key_dtype = "int64" if str(x.dtype) in ("int64", "float64") else "int32"
+    method = _FirstOnes if count * count <= 16 * size else _Merge  # expected steps: k^2, n log n
+    order = method.of(sorting, key_dtype, size, count)
 
     def sort_row(row: list[Index]) -> Any:
-        def element(place: Index) -> Expr:
-            return load(source, [*row[:axis], place, *row[axis:]])
+        def key(place: Index) -> Expr:
+            value = _key(load(source, [*row[:axis], place, *row[axis:]]), key_dtype)
+            return like(value, -1) - value if descending else value
 
-        j, i, step, k = (tirx.Var(name, "int32") for name in ("j", "i", "step", "k"))
-        merge = _Merge(element, runs, rank, size, descending)
-        last = load(runs, [passes % 2, k])
-        return tirx.SeqStmt(
-            [
-                loop(j, 0, size, store(runs, j, [0, j])),
-                loop(step, 0, passes, loop(i, 0, size, merge.place(step, i))),
-                loop(k, 0, size, store(places, last, [*row[:axis], k, *row[axis:]])),
-            ]
-        )
+        k = tirx.Var("k", "int32")
+        copy = store(places, order.place(k), [*row[:axis], k, *row[axis:]])
+        return tirx.SeqStmt([*order.sort(key), loop(k, 0, count, copy)])
 
     sorting.add(for_each(without_axis(shape, axis), sort_row))
     return sorting.tensors("places")[0]
@@ -58,48 +52,136 @@ def sorted_places(x: te.Tensor, axis: int, descending: bool) -> te.Tensor:
 
 @dataclass(frozen=True)
 class _Merge:
-    """Merges of the sorted runs in one half of `runs` into the other half."""
+    """All elements: in each pass, neighboring sorted runs become one of twice the length."""
 
-    element: Read
-    runs: Any  # [2, size]
-    rank: Any  # []
+    keys: Any  # [2, size + 1]: each pass reads one half and writes the other
+    places: Any  # as `keys`, int32
+    left: Any  # [], the next element of the left run
+    right: Any  # []
+    own: Any  # [], the one of these that comes first
     size: int
-    descending: bool
 
-    def place(self, step: Index, i: Index) -> Any:
-        """Move the element at place i of runs of 2**step into its run of 2**(step + 1)."""
-        one = tirx.const(1, "int32")
-        width = one << step
-        begin = (i >> (step + 1)) << (step + 1)
-        middle, end = tirx.min(begin + width, self.size), tirx.min(begin + width * 2, self.size)
-        is_left = i < middle
-        other = tirx.Select(is_left, middle, begin)
-        count = tirx.Select(is_left, end - middle, middle - begin)
-        own = load(self.runs, [step & 1, i])
-        halving = tirx.Var("halving", "int32")
-        further = load(self.rank, []) + (width >> halving)
-        opponent = load(self.runs, [step & 1, other + further - 1])
-        comes_first = self._comes_first(opponent, own, is_left)
-        found = tirx.Select(comes_first, further, load(self.rank, []))
-        found = tirx.if_then_else(further <= count, found, load(self.rank, []))
-        target = i + load(self.rank, []) + tirx.Select(is_left, 0, begin - middle)
+    @classmethod
+    def of(cls, sorting: Statements, dtype: str, size: int, count: int) -> "_Merge":
+        """The buffers of a sort."""
+        shape = (2, size + 1)  # a run that is used up is still read, one behind its end
+        scalars = (sorting.output((), "int32") for _ in range(3))
+        return cls(sorting.output(shape, dtype), sorting.output(shape, "int32"), *scalars, size)
+
+    def sort(self, key: Key) -> list[Any]:
+        """Statements that put the elements of one row in order."""
+        i, step, run = (tirx.Var(name, "int32") for name in ("i", "step", "run"))
+        start = [store(self.keys, key(i), [0, i]), store(self.places, i, [0, i])]
+        runs = ((self.size - 1) >> (step + 1)) + 1
+        merges = loop(run, 0, runs, self._merge(step, run))
+        return [loop(i, 0, self.size, tirx.SeqStmt(start)), loop(step, 0, self._passes, merges)]
+
+    def place(self, k: Index) -> Expr:
+        """Where the k-th element of the sorted row was."""
+        return load(self.places, [self._passes % 2, k])
+
+    @property
+    def _passes(self) -> int:
+        return max(self.size - 1, 0).bit_length()
+
+    def _merge(self, step: Index, run: Index) -> Any:
+        """Merge two runs of 2**step elements; no branch depends on what they are."""
+        width, half = tirx.const(1, "int32") << step, step & 1
+        begin = run << (step + 1)
+        middle, end = (tirx.min(begin + width * n, self.size) for n in (1, 2))
+        left, right, own = (load(buffer, []) for buffer in (self.left, self.right, self.own))
+        is_before = load(self.keys, [half, left]) <= load(self.keys, [half, right])
+        takes_left = tirx.And(left < middle, tirx.Or(right >= end, is_before))
+        i = tirx.Var("i", "int32")
+        take = [
+            store(self.own, right + (left - right) * takes_left.astype("int32"), []),
+            store(self.keys, load(self.keys, [half, own]), [1 - half, begin + i]),
+            store(self.places, load(self.places, [half, own]), [1 - half, begin + i]),
+            store(self.left, left + tirx.EQ(left, own).astype("int32"), []),
+            store(self.right, right + tirx.EQ(right, own).astype("int32"), []),
+        ]
         return tirx.SeqStmt(
             [
-                store(self.rank, tirx.const(0, "int32"), []),
-                loop(halving, 0, step + 1, store(self.rank, found, [])),
-                store(self.runs, own, [(step + 1) & 1, target]),
+                store(self.left, begin, []),
+                store(self.right, middle, []),
+                loop(i, 0, end - begin, tirx.SeqStmt(take)),
             ]
         )
 
-    def _comes_first(self, other: Index, own: Index, is_left: Expr) -> Expr:
-        """Whether an element of the other run comes before one that lies in the left run or not."""
-        x, y = self.element(other), self.element(own)
-        not_after = tirx.Select(self._precedes(y, x), tirx.const(False), tirx.const(True))
-        return tirx.Select(is_left, self._precedes(x, y), not_after)
 
-    def _precedes(self, x: Expr, y: Expr) -> Expr:
-        if self.descending:
-            x, y = y, x
-        if "float" not in dtype_of(x):
-            return x < y
-        return tirx.Or(x < y, tirx.And(tirx.NE(y, opaque(y)), tirx.EQ(x, opaque(x))))
+@dataclass(frozen=True)
+class _FirstOnes:
+    """The first few elements: a sorted list, into which each that comes before its last goes."""
+
+    keys: Any  # [count + 1], with one in front that is before all others
+    places: Any  # [count + 1], int32
+    own: Any  # [], the element to insert
+    hole: Any  # [], where in the list
+    size: int
+    count: int
+
+    @classmethod
+    def of(cls, sorting: Statements, dtype: str, size: int, count: int) -> "_FirstOnes":
+        """The buffers of a sort."""
+        keys, places = (sorting.output((count + 1,), t) for t in (dtype, "int32"))
+        own, hole = sorting.output((), dtype), sorting.output((), "int32")
+        return cls(keys, places, own, hole, size, count)
+
+    def sort(self, key: Key) -> list[Any]:
+        """Statements that put the first elements of one row in order."""
+        first, later = (tirx.Var(name, "int32") for name in ("first", "later"))
+        rest = later + self.count
+        own, last = load(self.own, []), load(self.keys, [self.count])
+        insert = tirx.IfThenElse(
+            own < last, self._insert(rest, tirx.const(self.count, "int32")), None
+        )
+        return [
+            store(self.keys, tirx.min_value(str(self.keys.dtype)), [0]),
+            loop(
+                first,
+                0,
+                self.count,
+                tirx.SeqStmt([store(self.own, key(first), []), self._insert(first, first + 1)]),
+            ),
+            loop(
+                later,
+                0,
+                self.size - self.count,
+                tirx.SeqStmt([store(self.own, key(rest), []), insert]),
+            ),
+        ]
+
+    def place(self, k: Index) -> Expr:
+        """Where the k-th element of the sorted row was."""
+        return load(self.places, [k + 1])
+
+    def _insert(self, place: Index, end: Index) -> Any:
+        """Move those that come after the element one place on, from `end`, and put it there."""
+        hole, own = load(self.hole, []), load(self.own, [])
+        move = [
+            store(self.keys, load(self.keys, [hole - 1]), [hole]),
+            store(self.places, load(self.places, [hole - 1]), [hole]),
+            store(self.hole, hole - 1, []),
+        ]
+        return tirx.SeqStmt(
+            [
+                store(self.hole, end, []),
+                tirx.While(load(self.keys, [hole - 1]) > own, tirx.SeqStmt(move)),
+                store(self.keys, own, [hole]),
+                store(self.places, place, [hole]),
+            ]
+        )
+
+
+def _key(value: Expr, dtype: str) -> Expr:
+    """An integer of which a larger element has a larger one; NaN has the largest."""
+    if "float" not in dtype_of(value):
+        return value.astype(dtype)
+    bind = Lets()
+    value = bind(value.astype(accumulator(dtype_of(value))))
+    pattern = bind(bits(value))
+    largest = tirx.max_value(dtype)
+    sign = pattern >> like(pattern, 63 if dtype == "int64" else 31)  # -1 or 0
+    ascending = pattern ^ (sign & largest)  # negative numbers are stored by their size
+    number = tirx.Select(tirx.EQ(value, like(value, 0)), like(pattern, 0), ascending)
+    return bind.close(tirx.Select(is_nan(value), largest, number))
