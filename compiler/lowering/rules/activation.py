@@ -10,35 +10,46 @@ from ...errors import CompileError
 from ...ir.tensor_spec import TensorSpec
 from .. import math
 from ..math.floats import Lets, at_least, at_most, like
-from ..registry import Rule, lowers
+from ..registry import lowers
 from .indices import wrap_axis
-from .pointwise import Operand, Value, constant, pointwise
+from .pointwise import Operand, Value, constant, elementwise, pointwise
 
 aten = torch.ops.aten
 
 
-def _function(formula: Callable[[Value], Value]) -> Rule:
-    def rule(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
-        return pointwise(out, (x,), formula)
+def _relu(x: Value) -> Value:
+    """max(x, 0)."""
+    return at_least(like(x, 0), x)
 
-    return rule
+
+def _relu6(x: Value) -> Value:
+    """min(max(x, 0), 6)."""
+    return _limit(x, 0, 6)
+
+
+def _hard_swish(x: Value) -> Value:
+    """x * min(max(x + 3, 0), 6) / 6."""
+    bind = Lets()
+    x = bind(x)
+    return bind.close(x * _hard_sigmoid(x))
 
 
 def _hard_sigmoid(x: Value) -> Value:
+    """min(max(x + 3, 0), 6) / 6."""
     return _limit(x + like(x, 3), 0, 6) * like(x, 1 / 6)
 
 
 _FUNCTIONS: dict[OpOverload, Callable[[Value], Value]] = {
-    aten.relu.default: lambda x: at_least(like(x, 0), x),
-    aten.relu6.default: lambda x: _limit(x, 0, 6),
+    aten.relu.default: _relu,
+    aten.relu6.default: _relu6,
     aten.silu.default: math.silu,
     aten.mish.default: math.mish,
     aten.log_sigmoid.default: math.log_sigmoid,
     aten.hardsigmoid.default: _hard_sigmoid,
-    aten.hardswish.default: lambda x: x * _hard_sigmoid(x),
+    aten.hardswish.default: _hard_swish,
 }
 for _op, _formula in _FUNCTIONS.items():
-    lowers(_op)(_function(_formula))
+    lowers(_op)(elementwise(_formula))
 
 
 @lowers(aten.log_sigmoid_forward.default)

@@ -10,21 +10,31 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ..math.floats import Lets, is_nan, like
 from ..registry import Rule, lowers
-from .pointwise import Operand, Value, cast, is_float, operand_at, pointwise, promoted
+from .pointwise import (
+    Operand,
+    Value,
+    cast,
+    elementwise,
+    is_float,
+    operand_at,
+    pointwise,
+    promoted,
+)
 
 aten = torch.ops.aten
 _INFINITY = float("inf")
 
 
-def _comparison(compare: Callable[[Value, Value], Value]) -> Rule:
+def _comparison(compare: Callable[[Value, Value], Value], sign: str) -> Rule:
     def rule(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
         dtype = promoted(x, y)
         return pointwise(out, (x, y), compare, "int8" if dtype == "bool" else dtype)
 
+    rule.__doc__ = f"x {sign} y."
     return rule
 
 
-def _logical(combine: Callable[[Value, Value], Value]) -> Rule:
+def _logical(combine: Callable[[Value, Value], Value], summary: str) -> Rule:
     def rule(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
         def element(*at: Any) -> Value:
             values = [_truth(operand, at) for operand in (x, y)]
@@ -32,20 +42,15 @@ def _logical(combine: Callable[[Value, Value], Value]) -> Rule:
 
         return te.compute(out.shape, element, name="logical")
 
+    rule.__doc__ = summary
     return rule
 
 
-def _bitwise(of_integers: Callable[[Value, Value], Value], of_booleans: Any) -> Rule:
+def _bitwise(of_integers: Callable[[Value, Value], Value], of_booleans: Any, summary: str) -> Rule:
     def rule(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
         return pointwise(out, (x, y), of_booleans if out.dtype == "bool" else of_integers)
 
-    return rule
-
-
-def _shift(shift: Callable[[Value, Value], Value]) -> Rule:
-    def rule(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
-        return pointwise(out, (x, y), shift)
-
+    rule.__doc__ = summary
     return rule
 
 
@@ -53,33 +58,39 @@ def _different(a: Value, b: Value) -> Value:
     return tirx.NE(cast(a, "int8"), cast(b, "int8"))
 
 
+def _opposite(condition: Value) -> Value:
+    """Whether the condition fails; TVM makes `b <= a` of `not a < b`, wrong for NaN."""
+    return tirx.Select(condition, tirx.const(False), tirx.const(True))
+
+
 def _overloads(packet: OpOverloadPacket) -> list[OpOverload]:
     """The overloads of a binary operator that give a new tensor."""
     every = [getattr(packet, name) for name in packet.overloads()]
-    return [op for op in every if not op._schema.is_mutable]
+    return [op for op in every if "Tensor" in str(op._schema) and not op._schema.is_mutable]
 
 
-_COMPARISONS: dict[tuple[OpOverload, ...], Callable[[Value, Value], Value]] = {
-    (aten.eq.Tensor, aten.eq.Scalar): tirx.EQ,
-    (aten.ne.Tensor, aten.ne.Scalar): tirx.NE,
-    (aten.lt.Tensor, aten.lt.Scalar): tirx.LT,
-    (aten.le.Tensor, aten.le.Scalar): tirx.LE,
-    (aten.gt.Tensor, aten.gt.Scalar): tirx.GT,
-    (aten.ge.Tensor, aten.ge.Scalar): tirx.GE,
+_COMPARISONS: dict[OpOverloadPacket, tuple[Callable[[Value, Value], Value], str]] = {
+    aten.eq: (tirx.EQ, "=="),
+    aten.ne: (tirx.NE, "!="),
+    aten.lt: (tirx.LT, "<"),
+    aten.le: (tirx.LE, "<="),
+    aten.gt: (tirx.GT, ">"),
+    aten.ge: (tirx.GE, ">="),
 }
-for _ops, _compare in _COMPARISONS.items():
-    lowers(*_ops)(_comparison(_compare))
+for _packet, (_compare, _sign) in _COMPARISONS.items():
+    lowers(_packet.Tensor, _packet.Scalar)(_comparison(_compare, _sign))
 
-lowers(aten.logical_and.default)(_logical(tirx.And))
-lowers(aten.logical_or.default)(_logical(tirx.Or))
-lowers(aten.logical_xor.default)(_logical(_different))
-_AND = _bitwise(lambda a, b: a & b, tirx.And)
-_OR = _bitwise(lambda a, b: a | b, tirx.Or)
-_XOR = _bitwise(lambda a, b: a ^ b, _different)
+lowers(aten.logical_and.default)(_logical(tirx.And, "Whether both elements are not 0."))
+lowers(aten.logical_or.default)(_logical(tirx.Or, "Whether an element is not 0."))
+lowers(aten.logical_xor.default)(_logical(_different, "Whether just one element is not 0."))
+_AND = _bitwise(lambda a, b: a & b, tirx.And, "The bits that both have; `and` of booleans.")
+_OR = _bitwise(lambda a, b: a | b, tirx.Or, "The bits that either has; `or` of booleans.")
+_XOR = _bitwise(lambda a, b: a ^ b, _different, "The bits that differ; whether booleans do.")
 lowers(*_overloads(aten.bitwise_and), *_overloads(aten.__and__))(_AND)
 lowers(*_overloads(aten.bitwise_or), *_overloads(aten.__or__))(_OR)
 lowers(*_overloads(aten.bitwise_xor), *_overloads(aten.__xor__))(_XOR)
-_LEFT, _RIGHT = _shift(lambda a, b: a << b), _shift(lambda a, b: a >> b)
+_LEFT = elementwise(lambda a, b: a << b, "x * 2**y of integers.")
+_RIGHT = elementwise(lambda a, b: a >> b, "floor(x / 2**y) of integers.")
 lowers(*_overloads(aten.bitwise_left_shift), *_overloads(aten.__lshift__))(_LEFT)
 lowers(*_overloads(aten.bitwise_right_shift), *_overloads(aten.__rshift__))(_RIGHT)
 
@@ -87,14 +98,14 @@ lowers(*_overloads(aten.bitwise_right_shift), *_overloads(aten.__rshift__))(_RIG
 @lowers(aten.logical_not.default)
 def logical_not(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
     """Whether an element is 0."""
-    return te.compute(out.shape, lambda *at: tirx.Not(_truth(x, at)), name="logical_not")
+    return te.compute(out.shape, lambda *at: _opposite(_truth(x, at)), name="logical_not")
 
 
 @lowers(aten.bitwise_not.default)
 def bitwise_not(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
     """All bits inverted; the opposite of a boolean."""
     if out.dtype == "bool":
-        return pointwise(out, (x,), tirx.Not)
+        return pointwise(out, (x,), _opposite)
     return pointwise(out, (x,), tirx.bitwise_not)
 
 

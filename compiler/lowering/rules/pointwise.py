@@ -8,6 +8,7 @@ import torch
 from tvm import te, tirx
 
 from ...ir.tensor_spec import TensorSpec
+from ..registry import Rule
 from .gemm import accumulator, broadcast_read
 from .indices import Index
 
@@ -53,6 +54,16 @@ def pointwise(
         return cast(function(*values), out.dtype)
 
     return te.compute(out.shape, element, name="pointwise")
+
+
+def elementwise(formula: Callable[..., Value], summary: str = "") -> Rule:
+    """A rule that applies one formula to elements; its docstring is `summary`, or the formula's."""
+
+    def rule(*operands: Operand, out: TensorSpec) -> te.Tensor:
+        return pointwise(out, operands, formula)
+
+    rule.__doc__ = summary or formula.__doc__
+    return rule
 
 
 def operand_at(operand: Operand, at: Sequence[Index], dtype: str) -> Value:

@@ -10,17 +10,10 @@ from ...ir.tensor_spec import TensorSpec
 from .. import math
 from ..math.floats import Expr, Lets, bits, dtype_of, is_nan, like, round_even, with_sign
 from ..math.trigonometry import sin
-from ..registry import Rule, lowers
-from .pointwise import Operand, is_float, pointwise
+from ..registry import lowers
+from .pointwise import elementwise, is_float, pointwise
 
 aten = torch.ops.aten
-
-
-def _binary(formula: Callable[[Expr, Expr], Expr]) -> Rule:
-    def rule(x: Operand, y: Operand, *, out: TensorSpec) -> te.Tensor:
-        return pointwise(out, (x, y), formula)
-
-    return rule
 
 
 def _hypotenuse(x: Expr, y: Expr) -> Expr:
@@ -38,61 +31,83 @@ def _hypotenuse(x: Expr, y: Expr) -> Expr:
 
 
 def _log_add_exp2(x: Expr, y: Expr) -> Expr:
+    """log2(2**x + 2**y)."""
     ln_2 = 0.6931471805599453
     return math.log_add_exp(x * like(x, ln_2), y * like(y, ln_2)) * like(x, 1 / ln_2)
 
 
-def _times_log(logarithm: Callable[[Expr], Expr]) -> Callable[[Expr, Expr], Expr]:
-    """x * logarithm(y), 0 where x is 0 and y is a number."""
+def _x_log_y(x: Expr, y: Expr) -> Expr:
+    """x * log(y), 0 where x is 0 and y is a number."""
+    return _product_with_log(x, y, math.log)
 
-    def formula(x: Expr, y: Expr) -> Expr:
-        bind = Lets()
-        x, y = bind(x), bind(y)
-        is_zero = tirx.And(tirx.EQ(x, like(x, 0)), tirx.EQ(y, y + like(y, 0)))
-        value = tirx.Select(is_zero, like(x, 0), x * logarithm(y))
-        return bind.close(tirx.Select(is_nan(y), like(y, nan), value))
 
-    return formula
+def _x_log1p_y(x: Expr, y: Expr) -> Expr:
+    """x * log(1 + y), 0 where x is 0 and y is a number."""
+    return _product_with_log(x, y, math.log1p)
+
+
+def _product_with_log(x: Expr, y: Expr, logarithm: Callable[[Expr], Expr]) -> Expr:
+    bind = Lets()
+    x, y = bind(x), bind(y)
+    value = tirx.Select(tirx.EQ(x, like(x, 0)), like(x, 0), x * logarithm(y))
+    return bind.close(tirx.Select(is_nan(y), like(y, nan), value))
 
 
 def _heaviside(x: Expr, y: Expr) -> Expr:
+    """0 below 0, y at 0, 1 above."""
     bind = Lets()
     x = bind(x)
     step = tirx.Select(x > like(x, 0), like(x, 1), like(x, 0))
     return bind.close(tirx.Select(tirx.EQ(x, like(x, 0)), y, step))
 
 
-def _number_if_one(choose: Callable[[Expr, Expr], Expr]) -> Callable[[Expr, Expr], Expr]:
-    """The chosen of two numbers; the number if the other is NaN."""
+def _larger_number(x: Expr, y: Expr) -> Expr:
+    """max(x, y); if one is NaN, the other."""
+    return _number(x, y, lambda x, y: x > y)
 
-    def formula(x: Expr, y: Expr) -> Expr:
-        if not is_float(dtype_of(x)):
-            return tirx.Select(choose(x, y), x, y)
-        bind = Lets()
-        x, y = bind(x), bind(y)
-        return bind.close(tirx.Select(tirx.Or(choose(x, y), is_nan(y)), x, y))
 
-    return formula
+def _smaller_number(x: Expr, y: Expr) -> Expr:
+    """min(x, y); if one is NaN, the other."""
+    return _number(x, y, lambda x, y: x < y)
+
+
+def _number(x: Expr, y: Expr, is_first: Callable[[Expr, Expr], Expr]) -> Expr:
+    bind = Lets()
+    x, y = bind(x), bind(y)
+    condition = is_first(x, y)
+    if is_float(dtype_of(x)):
+        condition = tirx.Or(condition, is_nan(y))
+    return bind.close(tirx.Select(condition, x, y))
+
+
+def _scaled_by_power(x: Expr, y: Expr) -> Expr:
+    """x * 2**y."""
+    return x * math.exp2(y)
+
+
+def _with_sign_of(x: Expr, y: Expr) -> Expr:
+    """|x| with the sign of y."""
+    return with_sign(tirx.abs(x), y)
 
 
 _BINARY = {
     (aten.logaddexp.default,): math.log_add_exp,
     (aten.logaddexp2.default,): _log_add_exp2,
     (aten.hypot.default,): _hypotenuse,
-    (aten.copysign.Tensor, aten.copysign.Scalar): lambda x, y: with_sign(tirx.abs(x), y),
-    (aten.xlogy.Tensor, aten.xlogy.Scalar_Self, aten.xlogy.Scalar_Other): _times_log(math.log),
+    (aten.copysign.Tensor, aten.copysign.Scalar): _with_sign_of,
+    (aten.xlogy.Tensor, aten.xlogy.Scalar_Self, aten.xlogy.Scalar_Other): _x_log_y,
     (
         aten.special_xlog1py.default,
         aten.special_xlog1py.self_scalar,
         aten.special_xlog1py.other_scalar,
-    ): _times_log(math.log1p),
+    ): _x_log1p_y,
     (aten.heaviside.default,): _heaviside,
-    (aten.fmax.default,): _number_if_one(lambda x, y: x > y),
-    (aten.fmin.default,): _number_if_one(lambda x, y: x < y),
-    (aten.ldexp.Tensor,): lambda x, y: x * math.exp2(y),
+    (aten.fmax.default,): _larger_number,
+    (aten.fmin.default,): _smaller_number,
+    (aten.ldexp.Tensor,): _scaled_by_power,
 }
 for _ops, _formula in _BINARY.items():
-    lowers(*_ops)(_binary(_formula))
+    lowers(*_ops)(elementwise(_formula))
 
 
 @lowers(aten.erfinv.default)

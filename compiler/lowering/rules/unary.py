@@ -10,25 +10,46 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from .. import math
 from ..math import floats, trigonometry
-from ..math.floats import Lets, like
+from ..math.floats import Lets, dtype_of, like
 from ..registry import Rule, lowers
-from .pointwise import Value, is_float, pointwise
+from .pointwise import Value, elementwise, is_float, pointwise
 
 aten = torch.ops.aten
-
-
-def _function(formula: Callable[[Value], Value]) -> Rule:
-    def rule(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
-        return pointwise(out, (x,), formula)
-
-    return rule
 
 
 def _rounding(formula: Callable[[Value], Value]) -> Rule:
     def rule(x: te.Tensor, *, out: TensorSpec) -> te.Tensor:
         return pointwise(out, (x,), formula if is_float(out.dtype) else lambda a: a)
 
+    rule.__doc__ = formula.__doc__
     return rule
+
+
+def _negative(x: Value) -> Value:
+    """-x."""
+    return x * like(x, -1) if is_float(dtype_of(x)) else like(x, 0) - x
+
+
+def _reciprocal(x: Value) -> Value:
+    """1 / x."""
+    return like(x, 1) / x
+
+
+def _square(x: Value) -> Value:
+    """x * x."""
+    bind = Lets()
+    x = bind(x)
+    return bind.close(x * x)
+
+
+def _to_degrees(x: Value) -> Value:
+    """x * 180 / pi."""
+    return x * like(x, 57.29577951308232)
+
+
+def _to_radians(x: Value) -> Value:
+    """x * pi / 180."""
+    return x * like(x, 0.017453292519943295)
 
 
 def _sign(x: Value) -> Value:
@@ -44,11 +65,9 @@ def _unsigned_sign(x: Value) -> Value:
 
 
 _FUNCTIONS: dict[OpOverload, Callable[[Value], Value]] = {
-    aten.neg.default: lambda x: (
-        like(x, 0) - x if not is_float(str(x.ty.dtype)) else x * like(x, -1)
-    ),
-    aten.reciprocal.default: lambda x: like(x, 1) / x,
-    aten.square.default: lambda x: x * x,
+    aten.neg.default: _negative,
+    aten.reciprocal.default: _reciprocal,
+    aten.square.default: _square,
     aten.sqrt.default: math.sqrt,
     aten.rsqrt.default: math.rsqrt,
     aten.exp.default: math.exp,
@@ -73,8 +92,8 @@ _FUNCTIONS: dict[OpOverload, Callable[[Value], Value]] = {
     aten.asin.default: trigonometry.asin,
     aten.acos.default: trigonometry.acos,
     aten.atan.default: trigonometry.atan,
-    aten.rad2deg.default: lambda x: x * like(x, 57.29577951308232),
-    aten.deg2rad.default: lambda x: x * like(x, 0.017453292519943295),
+    aten.rad2deg.default: _to_degrees,
+    aten.deg2rad.default: _to_radians,
 }
 _ROUNDINGS: dict[OpOverload, Callable[[Value], Value]] = {
     aten.floor.default: floats.floor,
@@ -83,7 +102,7 @@ _ROUNDINGS: dict[OpOverload, Callable[[Value], Value]] = {
     aten.round.default: floats.round_even,
 }
 for _op, _formula in _FUNCTIONS.items():
-    lowers(_op)(_function(_formula))
+    lowers(_op)(elementwise(_formula))
 for _op, _formula in _ROUNDINGS.items():
     lowers(_op)(_rounding(_formula))
 
