@@ -31,6 +31,12 @@ def test_dtypes() -> None:
     check(aten.cumsum.default, numbered(()), 0)
 
 
+def test_long_sums_are_added_in_double_precision() -> None:
+    x = torch.rand(20000, generator=torch.Generator().manual_seed(0))
+    check(aten.cumsum.default, x, 0, rtol=2e-7)
+    check(aten.cumsum.default, x.half().reshape(200, 100) / 100, 0, rtol=1e-3)
+
+
 @pytest.mark.parametrize("op", [aten.cumprod, aten.logcumsumexp], ids=str)
 @pytest.mark.parametrize("axis", [0, -1])
 def test_scan(op: torch._ops.OpOverloadPacket, axis: int) -> None:

@@ -85,7 +85,7 @@ class _Merge:
         return max(self.size - 1, 0).bit_length()
 
     def _merge(self, step: Index, run: Index) -> Any:
-        """Merge two runs of 2**step elements; no branch depends on what they are."""
+        """Merge two runs of 2**step elements."""
         width, half = tirx.const(1, "int32") << step, step & 1
         begin = run << (step + 1)
         middle, end = (tirx.min(begin + width * n, self.size) for n in (1, 2))

@@ -8,12 +8,12 @@ import torch
 from tvm import te, tirx
 
 from ...ir.tensor_spec import TensorSpec
-from ..math import exp, log1p
-from ..math.floats import Expr, Lets, dtype_of, is_nan, like
+from ..math import log_add_exp
+from ..math.floats import Expr, dtype_of, is_nan
 from ..registry import lowers
 from .axis_reduction import converted
 from .gemm import accumulator
-from .indices import compute, shape_of, with_axis, wrap_axis
+from .indices import Index, compute, shape_of, with_axis, wrap_axis
 from .statements import Statements, for_each, load, store
 
 aten = torch.ops.aten
@@ -22,19 +22,22 @@ aten = torch.ops.aten
 @lowers(aten.cumsum.default)
 def cumsum(x: te.Tensor, dim: int, *, dtype: Any = None, out: TensorSpec) -> te.Tensor:
     """y[i] = y[i - 1] + x[i] along an axis."""
-    return _scan(x, dim, out, lambda total, value: total + value)
+    start = tirx.const(0, _wider(out.dtype))
+    return _scan(x, dim, out, start, lambda total, value: total + value)
 
 
 @lowers(aten.cumprod.default)
 def cumprod(x: te.Tensor, dim: int, *, dtype: Any = None, out: TensorSpec) -> te.Tensor:
     """y[i] = y[i - 1] * x[i] along an axis."""
-    return _scan(x, dim, out, lambda total, value: total * value)
+    start = tirx.const(1, _wider(out.dtype))
+    return _scan(x, dim, out, start, lambda total, value: total * value)
 
 
 @lowers(aten.logcumsumexp.default)
 def logcumsumexp(x: te.Tensor, dim: int, *, out: TensorSpec) -> te.Tensor:
     """y[i] = log(exp(y[i - 1]) + exp(x[i])) along an axis."""
-    return _scan(x, dim, out, log_add_exp)
+    start = tirx.const(-inf, accumulator(out.dtype))
+    return _scan(x, dim, out, start, log_add_exp)
 
 
 @lowers(aten.cummax.default)
@@ -53,34 +56,33 @@ def cummin(
     return _record(x, dim, out, lambda value, best: value <= best)
 
 
-def log_add_exp(x: Expr, y: Expr) -> Expr:
-    """log(exp(x) + exp(y)) = max + log1p(exp(min - max))."""
-    bind = Lets()
-    x, y = bind(x), bind(y)
-    larger = bind(tirx.Select(tirx.Or(x > y, is_nan(x)), x, y))
-    smaller = tirx.Select(x > y, y, x)
-    value = larger + log1p(exp(smaller - larger))
-    is_infinite = tirx.EQ(tirx.abs(larger), like(x, inf))  # inf - inf is no number
-    return bind.close(tirx.Select(is_infinite, larger, value))
-
-
 def _scan(
-    x: te.Tensor, dim: int, out: TensorSpec, combine: Callable[[Expr, Expr], Expr]
+    x: te.Tensor, dim: int, out: TensorSpec, start: Expr, combine: Callable[[Expr, Expr], Expr]
 ) -> te.Tensor:
-    wide, shape = converted(x, accumulator(out.dtype)), shape_of(x)
-    axis = wrap_axis(dim, len(shape))
+    """All elements so far, combined in the dtype of `start`, given in that of the result."""
+    shape, axis, dtype = shape_of(x), wrap_axis(dim, len(x.shape)), dtype_of(start)
     if not shape:
-        return converted(wide, out.dtype)
+        return converted(x, out.dtype)
     scan = Statements()
-    source, result = scan.input(wide), scan.output(shape, str(wide.dtype))
+    source, result = scan.input(x), scan.output(shape, out.dtype)
+    so_far = scan.output(shape[axis + 1 :], dtype)
 
-    def step(at: list[Any]) -> Any:
-        value = load(source, at)
-        before = load(result, with_axis(at, axis, at[axis] - 1))
-        return store(result, _from_second(at[axis], combine(before, value), value), at)
+    def step(at: list[Index]) -> Any:
+        value, place = load(source, at).astype(out.dtype).astype(dtype), at[axis + 1 :]
+        total = store(so_far, combine(load(so_far, place), value), place)
+        return tirx.SeqStmt([total, store(result, load(so_far, place), at)])
 
-    scan.add(for_each(shape, step))
-    return converted(scan.tensors("scan")[0], out.dtype)
+    def line(outer: list[Index]) -> Any:
+        begin = for_each(shape[axis + 1 :], lambda place: store(so_far, start, place))
+        return tirx.SeqStmt([begin, for_each(shape[axis:], lambda at: step([*outer, *at]))])
+
+    scan.add(for_each(shape[:axis], line))
+    return scan.tensors("scan")[0]
+
+
+def _wider(dtype: str) -> str:
+    """The dtype in which torch adds up: long sums of float32 need it."""
+    return "float64" if dtype == "float32" else accumulator(dtype)
 
 
 def _record(
