@@ -43,7 +43,7 @@ def test_model_of_the_zoo_computes_what_pytorch_computes(name: str) -> None:
     assert_close(tensors_of(result), tensors_of(expected), TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["own_se_cnn", "own_gru", "llama", "swin"])
+@pytest.mark.parametrize("name", ["own_se_cnn", "own_gru", "llama"])
 def test_the_same_model_gives_the_same_text(name: str) -> None:
     assert str(trace(*make(name))) == str(trace(*make(name)))
 
