@@ -3,6 +3,7 @@
 Arguments are float32 or float64 expressions and results have their dtype. Infinities, NaN and
 signed zeros give what they give in C. The errors stated are the largest that
 tests/lowering/test_math.py found; coefficients are minimax fits (benchmarks/fit_polynomials.py).
+The vector unit of 32-bit ARM takes denormal numbers for zero.
 """
 
 from math import inf, nan
