@@ -65,8 +65,9 @@ class _Merge:
     def of(cls, sorting: Statements, dtype: str, size: int, count: int) -> "_Merge":
         """The buffers of a sort."""
         shape = (2, size + 1)  # a run that is used up is still read, one behind its end
-        scalars = (sorting.output((), "int32") for _ in range(3))
-        return cls(sorting.output(shape, dtype), sorting.output(shape, "int32"), *scalars, size)
+        keys, places = sorting.output(shape, dtype), sorting.output(shape, "int32")
+        left, right, own = (sorting.output((), "int32") for _ in range(3))
+        return cls(keys, places, left, right, own, size)
 
     def sort(self, key: Key) -> list[Any]:
         """Statements that put the elements of one row in order."""
