@@ -59,7 +59,7 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
     func = scheduled.func
     parallel = _is_parallel(func.body)
     mod = tvm.IRModule({symbol: func.with_attr("global_symbol", symbol)})
-    if parallel:  # iterations run at once: each needs its own part of the whole buffer
+    if parallel:  # iterations run at once: each needs its own part of a buffer
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _apply(mod, with_own_variables)
@@ -181,10 +181,16 @@ def _is_workspace(buffer: Any) -> bool:
 
 
 def _hoist_root_buffers(func: Any) -> Any:
-    """Give whole scratch buffers to the caller, before they shrink to one iteration's part."""
+    """Give whole scratch buffers to the caller, before they shrink to one iteration's part.
+
+    Those of which the part is small stay: they shrink, and lie on the stack of each thread.
+    """
     root = func.body.block
     hoisted = [b for b in root.alloc_buffers if _is_workspace(b)]
-    kept = [b for b in root.alloc_buffers if not _is_workspace(b)]
+    if hoisted:
+        small = _small_parts(func)
+        hoisted = [b for b in hoisted if b.name not in small]
+    kept = [b for b in root.alloc_buffers if not any(b.same_as(h) for h in hoisted)]
     block = s_tir.SBlock(
         root.iter_vars,
         root.reads,
@@ -198,6 +204,14 @@ def _hoist_root_buffers(func: Any) -> Any:
     )
     body = s_tir.SBlockRealize(func.body.iter_values, func.body.predicate, block)
     return tirx.PrimFunc([*func.params, *hoisted], body, func.ret_type, func.attrs)
+
+
+def _small_parts(func: Any) -> set[str]:
+    """Names of the buffers that fit the stack once they have shrunk to what their loop needs."""
+    mod = _to_loops()(tvm.IRModule({"parts": func.with_attr("global_symbol", "parts")}))
+    parts = [alloc.buffer for alloc in _collect(mod["parts"].body, tirx.AllocBuffer)]
+    large = {buffer.name for buffer in parts if _is_workspace(buffer)}
+    return {buffer.name for buffer in parts} - large
 
 
 def _hoist_allocations(func: Any) -> Any:

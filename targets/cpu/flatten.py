@@ -43,12 +43,12 @@ class _FlatBuffers:
         return new
 
     def load(self, node: Any) -> Any:
-        value = tirx.BufferLoad(self.of(node.source), [_position(node.source, node.indices)])
+        value = tirx.BufferLoad(self.of(node.source), [position(node.source, node.indices)])
         return value.astype("bool") if _is_bool(node.source) else value
 
     def store(self, node: Any) -> Any:
         value = node.value.astype("int8") if _is_bool(node.buffer) else node.value
-        return tirx.BufferStore(self.of(node.buffer), value, [_position(node.buffer, node.indices)])
+        return tirx.BufferStore(self.of(node.buffer), value, [position(node.buffer, node.indices)])
 
     def allocate(self, node: Any) -> Any:
         return tirx.AllocBuffer(self.of(node.buffer))
@@ -58,12 +58,12 @@ def _is_bool(buffer: Any) -> bool:
     return str(buffer.ty.dtype) == "bool"
 
 
-def _position(buffer: Any, index: Sequence[Any]) -> Any:
+def position(buffer: Any, index: Sequence[Any]) -> Any:
     """Row-major position of an element."""
-    position: Any = tirx.const(0, "int32")
+    flat: Any = tirx.const(0, "int32")
     for place, extent in zip(index, buffer.ty.shape, strict=True):
-        position = position * int(extent) + _with_small_offsets(place)
-    return position
+        flat = flat * int(extent) + _with_small_offsets(place)
+    return flat
 
 
 def _with_small_offsets(index: Any) -> Any:

@@ -3,9 +3,11 @@
 import math
 from typing import Any
 
-from tvm import tirx
+import tvm_ffi
+from tvm import ir, sym, tirx
 
 from ..target import Target
+from .flatten import position
 from .stages import Stage, uses
 
 UNROLL = 4  # vectors per iteration of an elementwise loop
@@ -27,9 +29,11 @@ def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, paralle
 
 def _parallelize(sch: Any, stage: Stage) -> None:
     """Run the outermost loop of a nest on the thread pool, if it is worth it."""
-    outer = sch.get_loops(stage.block)[0]
-    loop = sch.get(outer)
-    if is_worth_threads(stage) and loop.kind == tirx.ForKind.SERIAL and int(loop.extent) > 1:
+    loops = sch.get_loops(stage.block)
+    if not loops or not is_worth_threads(stage):
+        return
+    outer, loop = loops[0], sch.get(loops[0])
+    if loop.kind == tirx.ForKind.SERIAL and int(loop.extent) > 1:
         sch.parallel(outer)
 
 
@@ -77,19 +81,19 @@ def _reduction(sch: Any, stage: Stage, lanes: int, first: int, parallel: bool) -
     fusable = min(_fusable(stage), len(spatial))
     if fusable > 1:
         spatial = [*spatial[:-fusable], sch.fuse(*spatial[-fusable:])]
+    vectorizes = _vectorizes(stage)
+    if vectorizes:
+        vectors, inner = _split_vectors(sch, spatial[-1], lanes)
+        sch.reorder(*reduce, vectors, inner)
+        sch.unroll(vectors)
+        sch.vectorize(inner)
     if parallel:  # decomposed loops cannot be marked any more
         _parallelize(sch, stage)
-    if not _vectorizes(stage):
-        sch.decompose_reduction(stage.block, reduce[0])
-        return
-    vectors, inner = _split_vectors(sch, spatial[-1], lanes)
-    sch.reorder(*reduce, vectors, inner)
-    sch.unroll(vectors)
-    sch.vectorize(inner)
     init = sch.decompose_reduction(stage.block, reduce[0])
-    *_, vectors, inner = sch.get_loops(init)
-    sch.unroll(vectors)
-    sch.vectorize(inner)
+    if vectorizes:
+        *_, vectors, inner = sch.get_loops(init)
+        sch.unroll(vectors)
+        sch.vectorize(inner)
 
 
 def _split_vectors(sch: Any, loop: Any, lanes: int) -> tuple[Any, Any]:
@@ -106,7 +110,19 @@ def _split_vectors(sch: Any, loop: Any, lanes: int) -> tuple[Any, Any]:
 def _vectorizes(stage: Stage) -> bool:
     """Whether neighbors in the last axis read neighbors (or one element) of every input."""
     axis = stage.axes[-1]
-    return not any(uses(index, axis) for load in stage.loads for index in load.indices[:-1])
+    return all(
+        not any(uses(index, axis) for index in load.indices[:-1]) or _reads_on(load, axis)
+        for load in stage.loads
+    )
+
+
+def _reads_on(load: Any, axis: Any) -> bool:
+    """Whether a step along the axis is one to the next element, though several indices change."""
+    here = position(load.source, load.indices)
+    there = tvm_ffi.structural_map(
+        here, (ir.Var, lambda var: var + 1 if var.same_as(axis) else var)
+    )
+    return bool(sym.Analyzer().can_prove_equal(there - here, 1))
 
 
 def _fusable(stage: Stage) -> int:

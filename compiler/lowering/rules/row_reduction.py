@@ -13,7 +13,7 @@ from typing import Any
 from tvm import te, tirx
 
 from ..builder import KernelBuilder
-from ..math.floats import dtype_of, is_nan
+from ..math.floats import Lets, dtype_of, is_nan
 from .indices import Index, shape_of, unflatten_index
 
 VECTORS = 4  # reduced side by side: an addition takes three or four cycles, and one starts in each
@@ -40,16 +40,19 @@ def _most(dtype: str) -> Any:
     return tirx.const(math.inf, dtype) if "float" in dtype else tirx.max_value(dtype)
 
 
-def _larger(a: Any, b: Any) -> Any:
-    return tirx.Select(tirx.Or(a > b, _is_nan(a)), a, b)
+def _with_nan(pair: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The larger or smaller of two numbers; NaN where one is NaN."""
 
+    def either(a: Any, b: Any) -> Any:
+        if "float" not in dtype_of(b):
+            return pair(a, b)
+        bind = Lets()
+        b = bind(b)
+        return bind.close(
+            tirx.Select(is_nan(b), b, pair(b, a))
+        )  # (b, NaN) gives NaN: b > a ? b : a
 
-def _smaller(a: Any, b: Any) -> Any:
-    return tirx.Select(tirx.Or(a < b, _is_nan(a)), a, b)
-
-
-def _is_nan(x: Any) -> Any:
-    return is_nan(x) if "float" in dtype_of(x) else tirx.const(False)
+    return either
 
 
 OPERATORS = {
@@ -60,8 +63,8 @@ OPERATORS = {
     "max": _operator(lambda a, b: tirx.max(a, b), _least),
     "min": _operator(lambda a, b: tirx.min(a, b), _most),
     # The same, and NaN where there is one.
-    "amax": _operator(_larger, _least),
-    "amin": _operator(_smaller, _most),
+    "amax": _operator(_with_nan(tirx.max), _least),
+    "amin": _operator(_with_nan(tirx.min), _most),
 }
 
 
