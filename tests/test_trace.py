@@ -16,6 +16,7 @@ from tests.functions import Function, traced
 from tests.support import assert_close
 from tests.trace_samples import SAMPLES
 from tests.zoo import REQUIRED, ZOO, Inputs, assert_sensitive, call, make, tensors_of
+from tests.zoo_more import MORE, make_more
 
 # Masked attention is computed in another order, and a group norm takes the place of an instance
 # norm; everything else is exact.
@@ -40,6 +41,15 @@ def test_model_of_the_zoo_computes_what_pytorch_computes(name: str) -> None:
     program = trace(model, inputs)
     result, expected = run(program, inputs), call(model, inputs)
     assert type(result) is type(expected)
+    assert_close(tensors_of(result), tensors_of(expected), TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE)
+def test_further_architecture_computes_what_pytorch_computes(name: str) -> None:
+    model, inputs = make_more(name)
+    program = trace(model, inputs)
+    result, expected = run(program, inputs), call(model, inputs)
     assert_close(tensors_of(result), tensors_of(expected), TOLERANCE)
 
 

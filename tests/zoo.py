@@ -52,6 +52,8 @@ def fit_batch_norms(model: nn.Module, inputs: Inputs) -> None:
         assert module.running_mean is not None
         assert module.running_var is not None
         channels = args[0].transpose(0, 1).flatten(1)
+        if channels.shape[1] == 1:
+            return  # one value has no variance
         module.running_mean.copy_(channels.mean(1) + 0.1)
         module.running_var.copy_(channels.var(1) + channels.var(1).mean() + 0.3)
 
@@ -64,13 +66,16 @@ def fit_batch_norms(model: nn.Module, inputs: Inputs) -> None:
 
 def make(name: str) -> tuple[nn.Module, Inputs]:
     """The model of that name in evaluation mode, and its inputs; the same at every call."""
-    seed = sorted(ZOO).index(name)
+    return prepare(_MAKERS[name], sorted(ZOO).index(name))
+
+
+def prepare(maker: Maker, seed: int) -> tuple[nn.Module, Inputs]:
+    """A model with lively weights in evaluation mode, and its inputs."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model, inputs = _MAKERS[name]()
+        model, inputs = maker()
     enliven(model, seed)
-    if name in _VANISHING:
-        fit_batch_norms(model, inputs)
+    fit_batch_norms(model, inputs)
     return model.eval(), inputs
 
 
