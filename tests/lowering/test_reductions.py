@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch._ops import OpOverload
 
+import penjing
 from penjing.compiler.frontend.decompositions import decomposition_table
 from penjing.targets.cpu.codegen import assembly, lower_kernel
 from penjing.targets.cpu.schedule import schedule_kernel
@@ -171,6 +173,33 @@ def test_loops_are_vectors(axis: int) -> None:
     kernel = code[code.index("kernel:") : code.index("ret")]
     assert kernel.count(".4s") >= 4  # sums side by side
     assert kernel.count("ldr\ts") <= 1  # no element is loaded by itself
+
+
+class Summaries(nn.Module):
+    """Reductions among elementwise operations, large enough for threads."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        largest, place = x.max(-1)
+        variance, mean = torch.var_mean(x, dim=-1)
+        return (
+            (x.relu() * 2).sum(-1).sigmoid(),
+            x / x.norm(dim=-1, keepdim=True),
+            largest - mean,
+            place,
+            variance.sqrt(),
+            torch.logsumexp(x, 0),
+            x.exp().mean((0, 2)),
+            (x > -4).all(1),
+            x.argmax(),
+        )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_fused_and_on_threads(threads: int) -> None:
+    x, model = random(8, 33, 130), Summaries()
+    compiled = penjing.compile(model, (x,), target="host", threads=threads)
+    for got, wanted in zip(compiled.run(x), model(x), strict=True):
+        torch.testing.assert_close(torch.as_tensor(got), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_other_reductions_are_decomposed() -> None:
