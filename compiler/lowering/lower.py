@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
+import torch
 from torch.fx import Node
 
 from ...targets.cpu.codegen import RawKernel, lower_kernel
@@ -85,6 +86,10 @@ class _Builder:
             self._names[node] = self._add(
                 "v", "intermediate", node_spec(node), alias_of=self._value_of(source)
             )
+            return
+        if all(node_spec(node).size == 0 for node in region.outputs):
+            for node in region.outputs:  # nothing to compute
+                self._names[node] = self._constant(_nothing(node_spec(node)), node_spec(node))
             return
         weights = {n: weight_array(self.program.weight(n)) for n in region.inputs if _is_weight(n)}
         variant = self._variant(region, weights)
@@ -191,6 +196,11 @@ class _Builder:
             name=name, spec=spec, kind=kind, alias_of=alias_of, data=data, index=index
         )
         return name
+
+
+def _nothing(spec: TensorSpec) -> Array:
+    """The data of a tensor without elements."""
+    return weight_array(torch.empty(spec.shape, dtype=spec.torch_dtype))
 
 
 def _is_weight(node: Node) -> bool:
