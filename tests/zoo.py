@@ -66,16 +66,17 @@ def fit_batch_norms(model: nn.Module, inputs: Inputs) -> None:
 
 def make(name: str) -> tuple[nn.Module, Inputs]:
     """The model of that name in evaluation mode, and its inputs; the same at every call."""
-    return prepare(_MAKERS[name], sorted(ZOO).index(name))
+    return prepare(_MAKERS[name], sorted(ZOO).index(name), fit_norms=name in _VANISHING)
 
 
-def prepare(maker: Maker, seed: int) -> tuple[nn.Module, Inputs]:
+def prepare(maker: Maker, seed: int, *, fit_norms: bool = True) -> tuple[nn.Module, Inputs]:
     """A model with lively weights in evaluation mode, and its inputs."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model, inputs = maker()
     enliven(model, seed)
-    fit_batch_norms(model, inputs)
+    if fit_norms:
+        fit_batch_norms(model, inputs)
     return model.eval(), inputs
 
 
