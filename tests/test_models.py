@@ -64,9 +64,10 @@ def test_model_on_older_x86(target: str) -> None:
     assert_compiled_equals_eager("own_ds_cnn", target)
 
 
-@pytest.mark.parametrize("name", ["own_dense_cnn", "bert", "own_gru"])
-def test_model_on_two_threads(name: str) -> None:
-    assert_compiled_equals_eager(name, "host", threads=2)
+@pytest.mark.parametrize("target", ["host", "x86-64-v3"])
+@pytest.mark.parametrize("name", ["own_dense_cnn", "own_ds_cnn", "bert", "own_gru"])
+def test_model_on_two_threads(name: str, target: str) -> None:
+    assert_compiled_equals_eager(name, target, threads=2)
 
 
 @pytest.mark.parametrize("name", ["own_ds_cnn", "distilbert"])

@@ -8,7 +8,7 @@ are neighbors. A depthwise convolution has no channels to share inputs between: 
 from typing import Any
 
 from ..target import Target
-from .nests import is_worth_threads
+from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of
 from .tiles import block_rows, vectors_per_row
 
@@ -36,7 +36,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.unroll(o_inner)
     sch.unroll(vectors)
     if parallel and is_worth_threads(stage):
-        sch.parallel(sch.fuse(*batch, o_outer))
+        parallelize_tiles(sch, batch, o_outer)
     _accumulate(sch, stage, lanes)
     return {stage.name, stage_of(sch, tail).name}
 

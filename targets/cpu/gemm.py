@@ -11,7 +11,7 @@ from typing import Any
 from tvm import tirx
 
 from ..target import Target
-from .nests import is_worth_threads
+from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of, stages, touches, uses
 from .tiles import Tile, gemm_tile, is_arm, panel_columns
 
@@ -32,7 +32,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.set_scope(product, 0, "local")
     _vector_tile(sch, tail, rows=rows, vectors=vectors, vector=vector)
     if parallel and is_worth_threads(stage):
-        sch.parallel(sch.fuse(*batch, cols_outer) if batch else cols_outer)
+        parallelize_tiles(sch, batch, cols_outer)
     _accumulate(sch, stage, target, tile)
     return {stage.name, stage_of(sch, tail).name}
 

@@ -37,6 +37,18 @@ def _parallelize(sch: Any, stage: Stage) -> None:
         sch.parallel(outer)
 
 
+def parallelize_tiles(sch: Any, outer: list[Any], tiles: Any) -> None:
+    """Share the tiles of a product between threads, of all its batches where that is possible.
+
+    A loop with a partial last tile is annotated, and TVM fuses no annotated loops.
+    """
+    if all(int(sch.get(loop).extent) == 1 for loop in outer):
+        sch.parallel(tiles)
+        return
+    shared = outer if sch.get(tiles).annotations else [*outer, tiles]
+    sch.parallel(sch.fuse(*shared) if len(shared) > 1 else shared[0])
+
+
 def is_worth_threads(stage: Stage) -> bool:
     """Whether the stage takes longer than waking a thread."""
     return math.prod(int(v.dom.extent) for v in stage.node.iter_vars) >= PARALLEL_WORK
