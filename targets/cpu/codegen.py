@@ -25,6 +25,7 @@ from .inequality import compare_unordered
 from .lets import lets_to_registers, with_own_variables
 from .peel import peel_last_iterations
 from .schedule import Scheduled
+from .stages import collect
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
 _CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}}
@@ -156,15 +157,8 @@ def _apply(mod: Any, rewrite: Any) -> Any:
 
 
 def _is_parallel(body: Any) -> bool:
-    loops = _collect(body, tirx.For)
+    loops = collect(body, tirx.For)
     return any(loop.kind == tirx.ForKind.PARALLEL for loop in loops)
-
-
-def _collect(root: Any, kind: type) -> list[Any]:
-    """All nodes of one type, in pre-order."""
-    found: list[Any] = []
-    tvm_ffi.structural_walk(root, (kind, found.append), order="pre")
-    return found
 
 
 def _bytes(buffer: Any) -> int:
@@ -209,14 +203,14 @@ def _hoist_root_buffers(func: Any) -> Any:
 def _small_parts(func: Any) -> set[str]:
     """Names of the buffers that fit the stack once they have shrunk to what their loop needs."""
     mod = _to_loops()(tvm.IRModule({"parts": func.with_attr("global_symbol", "parts")}))
-    parts = [alloc.buffer for alloc in _collect(mod["parts"].body, tirx.AllocBuffer)]
+    parts = [alloc.buffer for alloc in collect(mod["parts"].body, tirx.AllocBuffer)]
     large = {buffer.name for buffer in parts if _is_workspace(buffer)}
     return {buffer.name for buffer in parts} - large
 
 
 def _hoist_allocations(func: Any) -> Any:
     """Turn scratch allocations that are too big for the stack into parameters."""
-    hoisted = [a.buffer for a in _collect(func.body, tirx.AllocBuffer) if _is_workspace(a.buffer)]
+    hoisted = [a.buffer for a in collect(func.body, tirx.AllocBuffer) if _is_workspace(a.buffer)]
     if not hoisted:
         return func
 

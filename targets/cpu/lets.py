@@ -11,6 +11,8 @@ import tvm
 import tvm_ffi
 from tvm import ir, tirx
 
+from .stages import collect
+
 _GUARD = ir.Op.get("prim.if_then_else")
 
 
@@ -91,9 +93,7 @@ def _sequence(statements: list[Any]) -> Any:
 
 
 def _has_lets(node: Any) -> bool:
-    found: list[Any] = []
-    tvm_ffi.structural_walk(node, (tirx.Let, found.append), order="pre")
-    return bool(found)
+    return bool(collect(node, tirx.Let))
 
 
 def _register(dtype: str, name: str) -> tuple[Any, list[Any]]:
