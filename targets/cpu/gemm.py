@@ -11,9 +11,10 @@ from typing import Any
 from tvm import tirx
 
 from ..target import Target
+from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of, stages, touches, uses
-from .tiles import Tile, gemm_tile, is_arm, panel_columns
+from .tiles import gemm_tile, panel_columns
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
@@ -25,45 +26,22 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     batch, m, n = _loops(sch, tail, stage)
     columns = panel_columns(target, int(sch.get(n).extent))
     tile = gemm_tile(target, int(sch.get(m).extent), columns)
-    rows_outer, rows = _split(sch, m, tile.rows)
-    cols_outer, vectors, vector = _split_columns(sch, n, tile.columns, lanes)
+    rows_outer, rows = split_tiles(sch, m, tile.rows)
+    cols_outer, vectors, vector = split_tiles(sch, n, tile.columns // lanes, lanes)
     sch.reorder(*batch, cols_outer, rows_outer, rows, vectors, vector)
     sch.compute_at(product, rows_outer, preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
-    _vector_tile(sch, tail, rows=rows, vectors=vectors, vector=vector)
+    store_tile(sch, [rows], vectors, vector)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, batch, cols_outer)
-    _accumulate(sch, stage, target, tile)
+    micro_kernel(sch, product, target, steps=tile.steps, left=_cacheable_left(stage))
     return {stage.name, stage_of(sch, tail).name}
 
 
-def _accumulate(sch: Any, stage: Stage, target: Target, tile: Tile) -> None:
-    """Order the loops of the tile's reduction: k outside, an unrolled block of vectors inside."""
-    product = stage.block
-    loops = sch.get_loops(product)
-    k = loops[-1]
-    m, n = loops[-3], loops[-2]
-    vectors, vector = sch.split(n, [None, target.lanes(32)])
-    steps = math.gcd(int(sch.get(k).extent), tile.steps)
-    outer, inner = sch.split(k, [None, steps])
-    sch.reorder(outer, inner, m, vectors, vector)
-    sch.vectorize(vector)
-    for loop in (inner, m, vectors):
-        sch.unroll(loop)
+def _cacheable_left(stage: Stage) -> int | None:
+    """Which read of the accumulation is A, if a tile of its rows is a tile in memory."""
     left = _left_operand(stage)
-    if is_arm(target) and steps > 1 and left is not None and _has_plain_rows(stage, left):
-        cache = sch.cache_read(product, left[0], "local", [product])
-        sch.compute_at(cache, outer, preserve_unit_loops=True)
-        cached = sch.get_loops(cache)
-        depth_outside = len(sch.get_loops(product)) - 4
-        sch.vectorize(cached[-1])
-        for loop in cached[depth_outside:-1]:
-            sch.unroll(loop)
-    init = sch.decompose_reduction(product, outer)
-    zero = sch.get_loops(init)
-    sch.vectorize(zero[-1])
-    for loop in zero[-3:-1]:
-        sch.unroll(loop)
+    return left[0] if left is not None and _has_plain_rows(stage, left) else None
 
 
 def _epilogue(sch: Any, stage: Stage) -> Any:
@@ -132,28 +110,6 @@ def _row_major(sizes: list[int], first: int, count: int) -> Any:
         return [*at[:first], position, *at[first + count :]]
 
     return tirx.IndexMap.from_func(flat, len(sizes), index_dtype="int32")
-
-
-def _split(sch: Any, loop: Any, factor: int) -> tuple[Any, Any]:
-    extent = int(sch.get(loop).extent)
-    outer, inner = sch.split(loop, [None, factor])
-    if extent % factor:
-        sch.annotate(outer, "pragma_loop_partition_hint", 1)
-    return outer, inner
-
-
-def _split_columns(sch: Any, loop: Any, columns: int, lanes: int) -> tuple[Any, Any, Any]:
-    extent = int(sch.get(loop).extent)
-    outer, vectors, vector = sch.split(loop, [None, columns // lanes, lanes])
-    if extent % columns:
-        sch.annotate(outer, "pragma_loop_partition_hint", 1)
-    return outer, vectors, vector
-
-
-def _vector_tile(sch: Any, block: Any, *, rows: Any, vectors: Any, vector: Any) -> None:
-    sch.vectorize(vector)
-    sch.unroll(rows)
-    sch.unroll(vectors)
 
 
 def _with_flat_rows(sch: Any, stage: Stage) -> Stage:

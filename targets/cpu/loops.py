@@ -1,0 +1,86 @@
+"""Loops of register tiles: how every product's loops are split, and the micro-kernel inside."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..target import Target
+from .peel import HINT
+from .stages import stage_of
+from .tiles import is_arm
+
+
+def split_tiles(sch: Any, loop: Any, *factors: int) -> list[Any]:
+    """Split a loop into tiles of prod(factors) iterations: (which tile, *loops of a tile).
+
+    Where the last tile is partial it will be straight code of its own, not a condition in all of
+    them. Reorder and fuse before: TVM does neither with an annotated loop's neighbors fused.
+    """
+    size = 1
+    for factor in factors:
+        size *= factor
+    partial = int(sch.get(loop).extent) % size != 0
+    outer, *inner = sch.split(loop, [None, *factors])
+    if partial:
+        sch.annotate(outer, HINT, 1)
+    return [outer, *inner]
+
+
+def store_tile(sch: Any, rows: Sequence[Any], vectors: Any, vector: Any) -> None:
+    """Unroll the loops in which an epilogue stores a register tile, `vector` as one vector."""
+    sch.vectorize(vector)
+    for loop in (*rows, vectors):
+        sch.unroll(loop)
+
+
+def micro_kernel(
+    sch: Any, product: Any, target: Target, *, steps: int = 1, left: int | None = None
+) -> None:
+    """Order the loops of a reduction whose result is a register tile.
+
+    Call it once `product` is computed at the loop over tiles (`preserve_unit_loops=True`) in scope
+    "local". Its spatial axes are then one tile: all are unrolled, the last (a whole number of
+    vectors, or less than one) in vectors. The reduction runs outside of them, and its last axis in
+    unrolled blocks of `steps`; the tile starts at zero before it.
+
+    Args:
+        sch: The schedule.
+        product: The block of the accumulation.
+        target: The CPU.
+        steps: Iterations of the last reduction axis per block. The last block may be partial.
+        left: Which read of the block is the operand that the last reduction axis walks
+            contiguously and the columns share. On ARM its elements are loaded as vectors along
+            that axis, so that products are by lane. None: it is loaded element by element.
+    """
+    stage = stage_of(sch, product)
+    lanes = target.lanes(32)
+    loops = sch.get_loops(product)
+    count = len(stage.reduce_axes)
+    reduce, (*rows, columns) = loops[-count:], loops[-count - len(stage.axes) : -count]
+    vectors, vector = sch.split(columns, [None, min(lanes, int(sch.get(columns).extent))])
+    by_lane = left is not None and is_arm(target) and steps > 1
+    group = min(lanes, steps) if by_lane else 1
+    outer, groups, inner = split_tiles(sch, reduce[-1], max(1, steps // group), group)
+    sch.reorder(*reduce[:-1], outer, groups, inner, *rows, vectors, vector)
+    sch.vectorize(vector)
+    for loop in (groups, inner, *rows, vectors):
+        sch.unroll(loop)
+    if by_lane:
+        _load_by_vectors(sch, product, left, groups)
+    init = sch.decompose_reduction(product, [*reduce[:-1], outer][0])
+    *zero_rows, zero_vectors, zero = sch.get_loops(init)[-len(stage.axes) - 1 :]
+    store_tile(sch, zero_rows, zero_vectors, zero)
+
+
+def _load_by_vectors(sch: Any, product: Any, left: int | None, at: Any) -> None:
+    """Load what one group of steps reads of an operand before the steps, along its last axis."""
+    cache = sch.cache_read(product, left, "local", [product])
+    sch.compute_at(cache, at, preserve_unit_loops=True)
+    depth = next(i for i, loop in enumerate(sch.get_loops(product)) if _is_same(sch, loop, at))
+    *rows, vector = sch.get_loops(cache)[depth + 1 :]
+    sch.vectorize(vector)
+    for loop in rows:
+        sch.unroll(loop)
+
+
+def _is_same(sch: Any, loop: Any, other: Any) -> bool:
+    return bool(sch.get(loop).same_as(sch.get(other)))
