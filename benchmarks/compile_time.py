@@ -1,6 +1,6 @@
 """Seconds that compiling takes, by stage, and the sizes of the result.
 
-python -m benchmarks.compile_time [NETWORK ...] [--target arm-a72] [--json FILE]
+python -m benchmarks.compile_time [NETWORK ...] [--target arm-a72 ...] [--json FILE]
 """
 
 import time
@@ -15,8 +15,11 @@ STAGES = ("trace", "passes", "lower", "codegen", "link")
 
 def main() -> None:
     """Measure every network once."""
-    options = parse_options(__doc__, target="host")
-    publish([measure(name, options.target) for name in options.networks], options.json)
+    options = parse_options(__doc__, ["host"])
+    publish(
+        [measure(name, target) for name in options.networks for target in options.target],
+        options.json,
+    )
 
 
 def measure(name: str, target: str) -> Row:

@@ -1,7 +1,7 @@
 """Results as a Markdown table on stdout and, if asked for, as JSON in a file."""
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,22 @@ from .networks import NETWORKS
 Row = dict[str, Any]
 
 
-def parse_options(description: str | None, target: str) -> Namespace:
-    """Which networks and target to measure, and where to save the JSON."""
-    parser = ArgumentParser(description=description)
+def parse_options(
+    description: str | None, targets: Sequence[str] = (), *, loops: bool = False
+) -> Namespace:
+    """Which networks to measure for which targets, and where to save the JSON.
+
+    Args:
+        description: Help text.
+        targets: Used if none is named; empty = there is no such choice.
+        loops: Whether there is an option --loops.
+    """
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", help=f"some of {', '.join(NETWORKS)} (default: all)")
-    parser.add_argument("--target", default=target)
+    if targets:
+        parser.add_argument("--target", nargs="+", default=targets)
+    if loops:
+        parser.add_argument("--loops", action="store_true", help="list the innermost loops too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
     options = parser.parse_args()
     if unknown := set(options.networks) - set(NETWORKS):
@@ -26,16 +37,22 @@ def parse_options(description: str | None, target: str) -> Namespace:
 
 def publish(rows: Sequence[Row], path: Path | None) -> None:
     """Print the rows as Markdown; save them as JSON if there is a path."""
-    names = list(rows[0])
-    print("| " + " | ".join(names) + " |")
-    print("|" + "---|" * len(names))
-    for row in rows:
-        print("| " + " | ".join(_text(row[name]) for name in names) + " |")
+    print(markdown(rows), flush=True)
     if path is not None:
         path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """A table with one line for each row; the first row names the columns."""
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_text(row[name]) for name in names) + " |" for row in rows]
+    return "\n".join(lines)
+
+
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
-        return f"{value:.2f}"
+        return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -89,9 +89,28 @@ def trace_marks(
     mnemonics: bool = False,
 ) -> tuple[list[tuple[int, int]], dict[str, int]]:
     """All marks of some runs as (position, instructions so far), and counts of mnemonics."""
+    rows = _watch(process, arrays, runs, "mnemonics=on" if mnemonics else "")
+    marks = [(int(row[1]), int(row[2])) for row in rows if row[0] == "mark"]
+    return marks, {row[2]: int(row[1]) for row in rows if row[0] == "count"}
+
+
+def count_blocks(process: ModelProcess, arrays: Sequence[np.ndarray]) -> list[tuple[int, int, int]]:
+    """Pieces of straight code that one run executes: address, instructions, executions.
+
+    Code that was translated twice is in two rows. Addresses are those of the program's file if it
+    is linked statically.
+    """
+    rows = _watch(process, arrays, 1, "blocks=on")
+    return [(int(row[1]), int(row[2]), int(row[3])) for row in rows if row[0] == "block"]
+
+
+def _watch(
+    process: ModelProcess, arrays: Sequence[np.ndarray], runs: int, option: str
+) -> list[list[str]]:
+    """What the plugin wrote, line by line."""
     with tempfile.TemporaryDirectory(prefix="penjing-count-") as name:
         out = Path(name, "marks")
-        options = f"{_plugin()},out={out}" + (",mnemonics=on" if mnemonics else "")
+        options = ",".join(filter(None, [str(_plugin()), f"out={out}", option]))
         process.run(arrays, runs=runs, emulator_options=["-plugin", options])
         if not out.exists():
             raise CompileError(
@@ -99,9 +118,7 @@ def trace_marks(
                 got="its plugin did not start",
                 fix="use a QEMU that was built with plugins (Debian: qemu-user)",
             )
-        rows = [line.split() for line in out.read_text().splitlines()]
-    marks = [(int(row[1]), int(row[2])) for row in rows if row[0] == "mark"]
-    return marks, {row[2]: int(row[1]) for row in rows if row[0] == "count"}
+        return [line.split() for line in out.read_text().splitlines()]
 
 
 def _plugin() -> Path:

@@ -2,10 +2,11 @@
  * QEMU plugin: counts the instructions that a user-mode guest executes between the marks that
  * driver.c makes (system calls with a magic first argument).
  *
- *     qemu-aarch64 -plugin icount.so,out=FILE[,mnemonics=on] PROGRAM
+ *     qemu-aarch64 -plugin icount.so,out=FILE[,mnemonics=on][,blocks=on] PROGRAM
  *
- * FILE gets one line per mark, "mark POSITION INSTRUCTIONS-SO-FAR", and with mnemonics=on one line
- * per mnemonic, "count N MNEMONIC", for what ran between the last begin and the last end mark.
+ * FILE gets one line per mark, "mark POSITION INSTRUCTIONS-SO-FAR". For what ran between the last
+ * begin and the last end mark it gets, with mnemonics=on, one line per mnemonic, "count N MNEMONIC",
+ * and with blocks=on one per straight piece of code, "block ADDRESS INSTRUCTIONS EXECUTIONS".
  *
  * The few functions of QEMU's plugin interface (version 1, QEMU 6 and later) are declared here:
  * distributions do not ship its header.
@@ -36,6 +37,7 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exit_function, void *);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int op, void *, uint64_t);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *, uint64_t);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *);
 
@@ -46,6 +48,7 @@ EXPORT int qemu_plugin_version = 1;
 static uint64_t instructions;
 static FILE *out;
 static int with_mnemonics;
+static int with_blocks;
 
 static struct {
     char text[LONGEST + 1];
@@ -54,6 +57,26 @@ static struct {
     uint64_t end;   /* at the last end mark */
 } mnemonics[MOST_MNEMONICS];
 static int known;
+
+/* One translation; code that was translated twice has two. */
+struct block {
+    struct block *next;
+    uint64_t address, instructions;
+    uint64_t now, begin, end; /* executions, as above */
+};
+static struct block *blocks;
+
+static void count_block(struct qemu_plugin_tb *translation, size_t instructions_in_it)
+{
+    struct block *block = calloc(1, sizeof *block);
+    if (block == NULL)
+        abort();
+    block->next = blocks;
+    block->address = qemu_plugin_tb_vaddr(translation);
+    block->instructions = instructions_in_it;
+    qemu_plugin_register_vcpu_tb_exec_inline(translation, INLINE_ADD_U64, &block->now, 1);
+    blocks = block;
+}
 
 /* The counter of an instruction's first word; the last counter takes what finds no room. */
 static uint64_t *counter_of(const char *disassembly)
@@ -76,6 +99,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
     size_t count = qemu_plugin_tb_n_insns(block);
     /* A block runs to its end: only faults leave it early, and a model makes none. */
     qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &instructions, count);
+    if (with_blocks)
+        count_block(block, count);
     for (size_t i = 0; with_mnemonics && i < count; i++) {
         struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
         char *text = qemu_plugin_insn_disas(instruction);
@@ -97,6 +122,11 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
             mnemonics[i].begin = mnemonics[i].now;
         else if (a2 == MARK_END)
             mnemonics[i].end = mnemonics[i].now;
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (a2 == MARK_BEGIN)
+            b->begin = b->now;
+        else if (a2 == MARK_END)
+            b->end = b->now;
 }
 
 static void on_exit_(qemu_plugin_id_t id, void *data)
@@ -106,6 +136,10 @@ static void on_exit_(qemu_plugin_id_t id, void *data)
         if (mnemonics[i].end > mnemonics[i].begin)
             fprintf(out, "count %llu %s\n",
                     (unsigned long long)(mnemonics[i].end - mnemonics[i].begin), mnemonics[i].text);
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (b->end > b->begin)
+            fprintf(out, "block %llu %llu %llu\n", (unsigned long long)b->address,
+                    (unsigned long long)b->instructions, (unsigned long long)(b->end - b->begin));
     fclose(out);
 }
 
@@ -118,6 +152,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *in
             out = fopen(argv[i] + 4, "w");
         else if (!strcmp(argv[i], "mnemonics=on"))
             with_mnemonics = 1;
+        else if (!strcmp(argv[i], "blocks=on"))
+            with_blocks = 1;
     if (out == NULL)
         return 1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
