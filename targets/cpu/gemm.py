@@ -14,7 +14,9 @@ from ..target import Target
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of, stages, touches, uses
-from .tiles import gemm_tile, panel_columns
+from .tiles import Tile, product_tile
+
+ENOUGH_TILES = 8  # of the outer loop, so that threads end at nearly the same time
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
@@ -24,18 +26,34 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     stage = _with_flat_rows(sch, stage_of(sch, stage.block))
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     batch, m, n = _loops(sch, tail, stage)
-    columns = panel_columns(target, int(sch.get(n).extent))
-    tile = gemm_tile(target, int(sch.get(m).extent), columns)
+    tile = _tile(sch, stage, target, m)
     rows_outer, rows = split_tiles(sch, m, tile.rows)
     cols_outer, vectors, vector = split_tiles(sch, n, tile.columns // lanes, lanes)
-    sch.reorder(*batch, cols_outer, rows_outer, rows, vectors, vector)
-    sch.compute_at(product, rows_outer, preserve_unit_loops=True)
+    outer, inner = _order(sch, tile, rows_outer, cols_outer, parallel)
+    sch.reorder(*batch, outer, inner, rows, vectors, vector)
+    sch.compute_at(product, inner, preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     store_tile(sch, [rows], vectors, vector)
     if parallel and is_worth_threads(stage):
-        parallelize_tiles(sch, batch, cols_outer)
+        parallelize_tiles(sch, batch, outer)
     micro_kernel(sch, product, target, steps=tile.steps, left=_cacheable_left(stage))
     return {stage.name, stage_of(sch, tail).name}
+
+
+def _tile(sch: Any, stage: Stage, target: Target, m: Any) -> Tile:
+    """The register tile of the product, whose panels are as wide as the rule packed them."""
+    panel = int(dict(stage.node.annotations.items()).get("panel", 0))
+    rows, columns = int(sch.get(m).extent), stage.extents[-1]
+    depth = math.prod(int(v.dom.extent) for v in stage.node.iter_vars if int(v.iter_type) == 2)
+    return product_tile(target, rows, columns, depth, panel)
+
+
+def _order(sch: Any, tile: Tile, rows: Any, panels: Any, parallel: bool) -> tuple[Any, Any]:
+    """The loops over tiles: the outer one as caches like it, if threads find enough there."""
+    outer, inner = (panels, rows) if tile.rows_inside else (rows, panels)
+    counts = [int(sch.get(loop).extent) for loop in (outer, inner)]
+    swap = parallel and counts[0] < min(ENOUGH_TILES, counts[1])
+    return (inner, outer) if swap else (outer, inner)
 
 
 def _cacheable_left(stage: Stage) -> int | None:

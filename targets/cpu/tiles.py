@@ -1,14 +1,21 @@
 """Register tiles: how many accumulators a kernel keeps, per vector unit.
 
-A GEMM tile of MR rows x NR columns keeps MR * NR/lanes accumulators; beside them the registers hold
-NR/lanes vectors of weights and, where multiply-add by lane exists (ARM), MR vectors of inputs.
+A tile of R rows x V vectors of columns keeps R * V accumulators; beside them the registers hold V
+vectors of weights and, where multiply-add by lane exists (ARM), R vectors of inputs. Which tile is
+best depends on the matrix: `product_tile` adds up what the micro-kernel costs with each, tails
+included, and what it moves between the caches.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..target import Target
 
 MOST_ROWS = 14
+MANY_ROWS = 56  # what `panel_columns` takes for the rows of a matrix that it knows nothing about
+_STEPS = 8  # of the reduction per block on ARM: a loop's overhead is then 2 % of its work
+_IN_ORDER = ("cortex-a53", "cortex-a55", "cortex-a8", "cortex-a9", "generic")
 
 
 @dataclass(frozen=True)
@@ -18,33 +25,126 @@ class Tile:
     rows: int
     columns: int
     steps: int
+    rows_inside: bool = True  # whether the tiles of one panel of columns run one after another
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What the micro-kernel costs, in cycles of a core that waits for nothing.
+
+    ARM: one instruction per cycle, as a Cortex-A72 issues one 128-bit FMLA beside one load. x86:
+    two FMAs and two loads per cycle (Zen 4 and later, Intel's server cores).
+    """
+
+    fma: float
+    chains: int  # multiply-adds in flight that hide the latency of one
+    left: float  # per row and step: a load of A, ARM takes 4 steps at once
+    right: float  # per vector and step: a load of B, ARM takes pairs
+    block: float  # per block of steps: the loop
+    element: float  # per accumulator: clear, add a bias, store
+    tile: float  # per tile: loops, addresses
+    l2: float  # per byte that comes from the second level
+    memory: float  # per byte that comes from memory
+
+
+_ARM = _Costs(1, 4, 0.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
+_X86 = _Costs(0.5, 8, 0.12, 0.12, 0.5, 1.0, 8, 0.001, 0.01)
 
 
 def panel_columns(target: Target, columns: int) -> int:
-    """Columns of one panel for a matrix of `columns` columns: wide, but with little padding."""
-    lanes = target.lanes(32)
-
-    def price(vectors: int) -> float:  # half a load of the other operand for every vector
-        padded = columns + -columns % (vectors * lanes)
-        return padded * (1 + 0.5 / vectors)
-
-    return lanes * min(range(_panel_vectors(target), 0, -1), key=price)
+    """Columns of one panel for a matrix of `columns` columns that meets inputs of many rows."""
+    return product_tile(target, MANY_ROWS, columns, 256).columns
 
 
 def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
-    """The tile for a GEMM of `rows` rows over weights packed `panel` columns wide.
+    """The tile for a GEMM of `rows` rows over weights packed `panel` columns wide."""
+    most = most_rows(target, max(1, panel // target.lanes(32)))
+    return Tile(_even_split(rows, most), panel, steps(target))
 
-    Chosen so that nothing spills: on 32 registers of 4 lanes an 8 x 8 tile with four steps takes
-    16 accumulators, 8 inputs, 2 weights and runs at the port limit of a Cortex-A72 in llvm-mca.
+
+@lru_cache(maxsize=4096)
+def product_tile(target: Target, rows: int, columns: int, depth: int, panel: int = 0) -> Tile:
+    """The tile for [rows, depth] x [depth, columns], the first of the cheapest ones.
+
+    `panel` > 0: the second matrix is already packed in panels that wide.
     """
-    vectors = max(1, panel // target.lanes(32))
-    if is_arm(target):  # inputs are loaded `steps` at a time and multiplied by lane
-        steps = target.lanes(32)
-        most = (target.simd_registers - vectors - 2) // (vectors + 1)
-    else:  # inputs are broadcast from memory
-        steps = 1
-        most = (target.simd_registers - vectors - 1) // vectors
-    return Tile(_even_split(rows, max(1, min(most, MOST_ROWS))), panel, steps)
+    tiles = _candidates(target, rows, columns, panel)
+    return min(tiles, key=lambda tile: _cost(target, tile, rows, columns, depth))
+
+
+def most_rows(target: Target, vectors: int) -> int:
+    """The tallest tile of that many vectors per row that leaves nothing to spill."""
+    registers = target.simd_registers
+    if is_arm(target):  # B, one vector of A per row, and one register to load ahead
+        spare = 2 if target.llvm_cpu in _IN_ORDER else 1
+        most = (registers - spare - vectors) // (vectors + 1)
+    else:  # A is broadcast from memory
+        most = (registers - 1 - vectors) // vectors
+    return max(1, min(most, MOST_ROWS))
+
+
+def steps(target: Target) -> int:
+    """Steps of the reduction that are one block of straight code."""
+    if is_arm(target):
+        return _STEPS
+    return 2 if target.simd_registers >= 32 else 4
+
+
+def _candidates(target: Target, rows: int, columns: int, panel: int) -> Iterator[Tile]:
+    """Every tile that fits the registers, wide ones first."""
+    lanes = target.lanes(32)
+    most = min(16 if is_arm(target) else 8, -(-columns // lanes))
+    for vectors in [panel // lanes] if panel else range(most, 0, -1):
+        tallest = min(rows, most_rows(target, vectors))
+        for height in range(tallest, 0, -1):
+            for inside in (True, False):
+                yield Tile(height, vectors * lanes, steps(target), inside)
+
+
+def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> float:
+    """Cycles of the whole product."""
+    lanes = target.lanes(32)
+    vectors, all_vectors = tile.columns // lanes, -(-columns // lanes)
+    total = 0.0
+    for height, many in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1)):
+        for width, wide in ((vectors, all_vectors // vectors), (all_vectors % vectors, 1)):
+            if height and width:
+                total += many * wide * _tile_cost(target, height, width, depth)
+    return total + _traffic(target, tile, rows, columns, depth)
+
+
+def _tile_cost(target: Target, rows: int, vectors: int, depth: int) -> float:
+    """Cycles of one register tile."""
+    costs = _ARM if is_arm(target) else _X86
+    multiply = costs.fma * max(rows * vectors, costs.chains)
+    step = multiply + costs.left * rows + costs.right * vectors + costs.block / steps(target)
+    return depth * step + costs.element * rows * vectors + costs.tile
+
+
+def _traffic(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> float:
+    """Cycles spent waiting for what does not stay in the first level."""
+    left, right = 4 * rows * depth, 4 * columns * depth
+    high, wide = 4 * tile.rows * depth, 4 * tile.columns * depth
+    row_tiles, panels = -(-rows // tile.rows), -(-columns // tile.columns)
+    if tile.rows_inside:  # a panel stays, all of A passes by for each
+        read = _from(target, left, wide, panels) + _from(target, wide, high, row_tiles) * panels
+    else:  # a tile of rows stays, all of B passes by for each
+        read = _from(target, right, high, row_tiles) + _from(target, high, wide, panels) * row_tiles
+    return read
+
+
+def _from(target: Target, size: int, beside: int, times: int) -> float:
+    """Cycles of reading `size` bytes `times` times while `beside` bytes are read in between.
+
+    The first time is paid whatever the tile.
+    """
+    costs = _ARM if is_arm(target) else _X86
+    again = size * (times - 1)
+    if size + beside <= target.l1d_bytes // 2:  # the other half: what is stored, and few ways
+        return 0
+    if size + beside <= target.l2_bytes // 2:
+        return again * costs.l2
+    return again * costs.memory
 
 
 def block_rows(target: Target, rows: int) -> int:
@@ -61,12 +161,6 @@ def vectors_per_row(target: Target, rows: int) -> int:
 def is_arm(target: Target) -> bool:
     """Whether multiply-add by lane exists, which wants inputs in registers."""
     return target.triple.startswith(("aarch64", "arm"))
-
-
-def _panel_vectors(target: Target) -> int:
-    if is_arm(target):
-        return 2
-    return 3 if target.simd_registers >= 32 else 2
 
 
 def _even_split(rows: int, most: int) -> int:

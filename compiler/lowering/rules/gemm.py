@@ -1,10 +1,10 @@
 """The accumulation that all matrix products share: P[m,n] = sum_k left[m,k] * right[k,n].
 
 The stage is tagged {"schedule": "gemm"}: axes (batch..., m, n), one reduction axis k. A right
-operand that is a weight is packed at compile time as panels [n / NR, k, NR] (NR = `kernel.panel`);
-one that is not is packed by the kernel, unless its rows are whole panels already. P then has n
-rounded up to whole panels, so that no register tile is partial in n, and the stage that follows
-drops the padding.
+operand that is a weight is packed at compile time as panels [n / NR, k, NR], where NR is that of
+the register tile for the shape (targets/cpu/tiles.py); one that is not is packed by the kernel,
+unless its rows are whole vectors already. P then has n rounded up to whole vectors, so that none
+is partial, and the stage that follows drops the padding.
 """
 
 import math
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
+from ....targets.cpu.tiles import MANY_ROWS, product_tile
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
@@ -28,11 +29,13 @@ Finish = Callable[[Any, Sequence[Index]], Any]  # (accumulated value, index in t
 class RightOperand:
     """The right operand as the accumulation reads it: `read(batch index, k, n)`.
 
-    `columns` counts n; for a packed weight it is rounded up to whole panels.
+    `columns` counts n, rounded up to whole vectors where it is packed in panels, which are `panel`
+    wide (0: not packed).
     """
 
     columns: int
     read: Callable[[Sequence[Index], Index, Index], Any]
+    panel: int = 0
 
 
 def accumulator(dtype: str) -> str:
@@ -40,22 +43,29 @@ def accumulator(dtype: str) -> str:
     return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
-def right_operand(tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool) -> RightOperand:
-    """Wrap `tensor` [..., k, n], or [..., n, k] if `k_last`; weights are packed in panels."""
+def right_operand(
+    tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool, rows: int = MANY_ROWS
+) -> RightOperand:
+    """Wrap `tensor` [..., k, n], or [..., n, k] if `k_last`; weights are packed in panels.
+
+    `rows` are those of the left operand.
+    """
     *batches, depth, columns = shape_of(tensor)
     if k_last:
         depth, columns = columns, depth
-    width = kernel.panel(columns)
+    width = product_tile(kernel.target, rows, columns, depth).columns
     if not kernel.is_constant(tensor):
         plain = RightOperand(columns, partial(_read_plain, tensor, k_last))
-        contiguous = not k_last and columns % width == 0
-        return plain if contiguous else in_panels(plain, depth, batches, width)
+        contiguous = not k_last and columns % kernel.target.lanes(32) == 0
+        return plain if contiguous else in_panels(plain, depth, batches, width, kernel)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
     packed = kernel.pack(tensor, partial(_pack_panels, width=width, k_last=k_last), name)
-    return RightOperand(-(-columns // width) * width, partial(_read_panels, packed))
+    return _panels(packed, columns, kernel)
 
 
-def in_panels(right: RightOperand, depth: int, batches: Sequence[int], width: int) -> RightOperand:
+def in_panels(
+    right: RightOperand, depth: int, batches: Sequence[int], width: int, kernel: KernelBuilder
+) -> RightOperand:
     """The operand copied to panels of whole vectors while the kernel runs, the last one padded."""
     blocks = -(-right.columns // width)
 
@@ -68,7 +78,13 @@ def in_panels(right: RightOperand, depth: int, batches: Sequence[int], width: in
 
     shape = (*batches, blocks, depth, width)
     panels = te.compute(shape, element, name="panels", attrs={"schedule": "pad"})
-    return RightOperand(blocks * width, partial(_read_panels, panels))
+    return _panels(panels, right.columns, kernel)
+
+
+def _panels(packed: te.Tensor, columns: int, kernel: KernelBuilder) -> RightOperand:
+    """The operand in panels [..., n / width, k, width] of which whole vectors are computed."""
+    rounded = columns + -columns % kernel.target.lanes(32)
+    return RightOperand(rounded, partial(_read_panels, packed), int(packed.shape[-1]))
 
 
 def flat_product(
@@ -128,7 +144,8 @@ def accumulate(
         return te.sum(product, axis=k)
 
     shape = (*batches, rows, right.columns)
-    return te.compute(shape, element, name="gemm", attrs={"schedule": "gemm"})
+    notes = {"schedule": "gemm", "panel": right.panel}
+    return te.compute(shape, element, name="gemm", attrs=notes)
 
 
 def finished(

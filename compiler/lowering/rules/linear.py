@@ -1,5 +1,6 @@
 """Fully connected layers: a product of matrices with something added."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def linear(
         return row_sums(x, lambda k: w(k), out, kernel, finish)
     if int(w.shape[0]) == 1:
         return row_sums(x, lambda k: w(0, k), out, kernel, finish)
-    return flat_product(x, right_operand(w, kernel, k_last=True), out, finish)
+    rows = math.prod(shape_of(x)[:-1])
+    return flat_product(x, right_operand(w, kernel, k_last=True, rows=rows), out, finish)
 
 
 @lowers(aten.addmm.default, aten.addmv.default, aten.baddbmm.default)

@@ -1,5 +1,6 @@
 """Products of vectors, matrices and batches of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,9 +50,11 @@ def matmul(
         return row_sums(x, lambda k: y(k), out, kernel, finish)
     if len(y.shape) == 2 and int(y.shape[1]) == 1:
         return row_sums(x, lambda k: y(k, 0), out, kernel, finish)
-    right = right_operand(y, kernel, k_last=False)
     if len(y.shape) == 2:
+        rows = math.prod(shape_of(x)[:-1])
+        right = right_operand(y, kernel, k_last=False, rows=rows)
         return flat_product(x, right, out, finish)
+    right = right_operand(y, kernel, k_last=False, rows=(1, *shape_of(x))[-2])
     return _batched(x, y, right, out, finish)
 
 
