@@ -110,12 +110,17 @@ def _shared_storage(
 
 def _inplace_pairs(call: Call, storage: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Pairs (read, write) where every read of that storage may be overwritten by that result."""
-    allowed = set(call.inplace)
+    allowed = {pair for pair in call.inplace if _starts_alike(call, *pair)}
     for read, write in call.inplace:
         root = storage[call.reads[read]]
         same = [index for index, name in enumerate(call.reads) if storage[name] == root]
         if all((index, write) in allowed for index in same):
             yield call.reads[read], call.writes[write]
+
+
+def _starts_alike(call: Call, read: int, write: int) -> bool:
+    """Whether the kernel's part of both values begins at the same place."""
+    return not call.offsets or call.offsets[read] == call.offsets[len(call.reads) + write]
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ class _Places:
     plan: MemoryPlan
     constants: Constants
 
-    def find(self, name: str) -> str:
-        """A pointer to the elements of a value."""
+    def find(self, name: str, offset: int = 0) -> str:
+        """A pointer into a value, some elements from its start; only the arena has such values."""
         value = self.lowered.values[name]
         ctype = C_TYPES[value.spec.dtype]
         root = self.lowered.values[self.lowered.storage_of(name)]
         if name in self.plan.offsets:
-            return f"ARENA({ctype}, {self.plan.offsets[name]})"
+            bytes_in_front = offset * value.spec.torch_dtype.itemsize
+            return f"ARENA({ctype}, {self.plan.offsets[name] + bytes_in_front})"
         if name in self.plan.direct:
             return f"outputs[{self.plan.direct[name]}]"
         if root.kind == "constant":
@@ -67,7 +68,8 @@ def _statement(call: Call, places: _Places) -> list[str]:
     """The call, broken between arguments where the line gets long."""
     lines = [f"    {call.kernel}("]
     for index, name in enumerate(call.arguments):
-        text = places.find(name) + (", " if index + 1 < len(call.arguments) else ");")
+        offset = call.offsets[index] if call.offsets else 0
+        text = places.find(name, offset) + (", " if index + 1 < len(call.arguments) else ");")
         if len(lines[-1]) + len(text) > _LINE:
             lines[-1] = lines[-1].rstrip()
             lines.append(" " * 8)

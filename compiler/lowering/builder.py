@@ -1,14 +1,15 @@
 """What a lowering rule may ask about the kernel it builds: lanes, weights, tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import te
 
-from ...targets.cpu.tiles import block_rows, panel_columns
+from ...targets.cpu.tiles import panel_columns
 from ...targets.target import Target
+from ..ir.layout import Layout
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,19 +29,37 @@ class Packed:
     transform: Callable[[Array], Array] | None
 
 
+@dataclass(frozen=True)
+class StoredImage:
+    """An input of the kernel that is stored channels last."""
+
+    tensor: te.Tensor  # as the rules see it, [N, C, ...]
+    layout: Layout
+    storage: te.Tensor  # placeholder of the whole buffer, border included
+
+
 class KernelBuilder:
     """The context of the rules that build one kernel.
 
     Args:
         target: The core the kernel is compiled for.
         constants: The values of those placeholders that are weights; bfloat16 as a uint16 view.
+        images: The inputs that are stored channels last.
     """
 
-    def __init__(self, target: Target, constants: Mapping[te.Tensor, Array]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        constants: Mapping[te.Tensor, Array],
+        images: Sequence[StoredImage] = (),
+    ) -> None:
         self.target = target
         self.packed: list[Packed] = []
         self.inspected: list[te.Tensor] = []  # weights whose values decided about the kernel
+        self.wishes: list[tuple[te.Tensor, Layout]] = []  # how rules wanted tensors stored
+        self.makes_images = False  # whether a result is best stored channels last
         self._constants = list(constants.items())
+        self._images = images
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` that fit one vector register (at least 1)."""
@@ -50,10 +69,6 @@ class KernelBuilder:
     def panel(self, columns: int) -> int:
         """Columns per panel in which a GEMM of that many columns wants its weights packed."""
         return panel_columns(self.target, columns)
-
-    def block(self, channels: int) -> int:
-        """Output channels per block in which a convolution wants its weights packed."""
-        return block_rows(self.target, channels)
 
     def constant(self, tensor: te.Tensor) -> Array | None:
         """The value of a tensor that is a weight, None for any other.
@@ -65,6 +80,18 @@ class KernelBuilder:
         if value is not None:
             self.inspected.append(tensor)
         return value
+
+    def image(self, tensor: te.Tensor, wanted: Layout) -> tuple[Layout, te.Tensor] | None:
+        """The buffer of [N, C, ...] as it lies in memory, if `wanted` can be read from it.
+
+        Returns its layout and a tensor of the shape `layout.storage(tensor.shape)`.
+        """
+        self.makes_images = True
+        self.wishes.append((tensor, wanted))
+        for image in self._images:
+            if image.tensor.same_as(tensor) and image.layout.covers(wanted):
+                return image.layout, image.storage
+        return None
 
     def is_constant(self, tensor: te.Tensor) -> bool:
         """Whether the tensor is a weight."""

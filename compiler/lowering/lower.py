@@ -11,11 +11,14 @@ from torch.fx import Node
 from ...targets.cpu.codegen import RawKernel, lower_kernel
 from ...targets.cpu.schedule import schedule_kernel
 from ...targets.target import Target
+from ..ir.layout import Layout
 from ..ir.op_kinds import Kind, kind_of
 from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
+from .border import border_kernel
 from .builder import Array
+from .layouts import choose_layouts
 from .macs import macs
 from .program import Call, Lowered, Value, ValueKind
 from .region import Argument, lower_region, weight_array
@@ -41,8 +44,15 @@ def lower(
         threads: Upper bound of threads that one inference uses.
         progress: Called with a stage and the fraction done.
     """
-    builder = _Builder(program, target, name, threads)
     todo = regions(program)
+    weights = {
+        node: weight_array(program.weight(node))
+        for region in todo
+        for node in region.inputs
+        if _is_weight(node)
+    }
+    layouts = choose_layouts(program, todo, target, weights)
+    builder = _Builder(program, target, name, threads, weights, layouts)
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
@@ -67,11 +77,14 @@ class _Builder:
     target: Target
     name: str
     threads: int
+    weights: dict[Node, Array]
+    layouts: dict[Node, Layout]
     values: dict[str, Value] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     kernels: dict[str, RawKernel] = field(default_factory=dict)
     _names: dict[Node, str] = field(default_factory=dict)
     _variants: dict[str, list[_Variant]] = field(default_factory=dict)
+    _borders: dict[str, str] = field(default_factory=dict)
     _constants: dict[tuple[str, str, tuple[int, ...]], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -81,7 +94,7 @@ class _Builder:
     def add(self, region: Region) -> None:
         """Append the kernel call of a region, or the alias it stands for."""
         node = region.result
-        if kind_of(node) is Kind.VIEW and len(region.nodes) == 1:
+        if self._is_alias(region):
             source = region.inputs[0]
             self._names[node] = self._add(
                 "v", "intermediate", node_spec(node), alias_of=self._value_of(source)
@@ -91,13 +104,9 @@ class _Builder:
             for node in region.outputs:  # nothing to compute
                 self._names[node] = self._constant(_nothing(node_spec(node)), node_spec(node))
             return
-        weights = {n: weight_array(self.program.weight(n)) for n in region.inputs if _is_weight(n)}
-        variant = self._variant(region, weights)
-        reads = [self._argument(a, region, weights) for a in variant.arguments]
-        writes = []
-        for node in region.outputs:
-            self._names[node] = self._add("v", "intermediate", node_spec(node))
-            writes.append(self._names[node])
+        variant = self._variant(region)
+        reads = [self._argument(a, region) for a in variant.arguments]
+        writes = [self._result(node) for node in region.outputs]
         scratch = [
             self._add("s", "workspace", TensorSpec((size,), dtype))
             for size, dtype in variant.raw.workspaces
@@ -108,6 +117,11 @@ class _Builder:
                 reads=tuple(reads),
                 writes=tuple(writes),
                 arguments=(*reads, *writes, *scratch),
+                offsets=(
+                    *(argument.offset for argument in variant.arguments),
+                    *(self._offset(node) for node in region.outputs),
+                    *(0 for _ in scratch),
+                ),
                 inplace=variant.raw.inplace,
                 macs=sum(macs(node) for node in region.nodes),
                 bytes=sum(self.values[value].spec.nbytes for value in (*reads, *writes)),
@@ -115,6 +129,8 @@ class _Builder:
                 modules=tuple(dict.fromkeys(origin_of(n).module_path for n in region.nodes)),
             )
         )
+        for node in region.outputs:
+            self._add_border(node)
 
     def finish(self) -> Lowered:
         """The lowered program, once every region has been added."""
@@ -131,13 +147,57 @@ class _Builder:
             output_names=self.program.output_names,
         )
 
-    def _variant(self, region: Region, weights: dict[Node, Array]) -> _Variant:
+    def _is_alias(self, region: Region) -> bool:
+        """Whether the region only gives bytes another shape."""
+        if kind_of(region.result) is not Kind.VIEW or len(region.nodes) > 1:
+            return False
+        source = region.inputs[0]
+        layout = self.layouts.get(source)
+        return layout is None or layout.is_plain(node_spec(source).shape)
+
+    def _result(self, node: Node) -> str:
+        """A new value that holds a node."""
+        spec = node_spec(node)
+        if node in self.layouts:
+            spec = TensorSpec(self.layouts[node].storage(spec.shape), spec.dtype)
+        self._names[node] = self._add("v", "intermediate", spec)
+        return self._names[node]
+
+    def _offset(self, node: Node) -> int:
+        layout = self.layouts.get(node)
+        return layout.offset(node_spec(node).shape) if layout else 0
+
+    def _add_border(self, node: Node) -> None:
+        """Append the call that writes the border around a node."""
+        layout = self.layouts.get(node)
+        if layout is None or not layout.has_border:
+            return
+        spec, value = node_spec(node), self._names[node]
+        key = f"border {layout} of {spec}"
+        if key not in self._borders:
+            self._borders[key] = f"{self.name}_k{len(self.kernels)}"
+            func = border_kernel(spec, layout)
+            self.kernels[self._borders[key]] = lower_kernel(func, self._borders[key], self.target)
+        self.calls.append(
+            Call(
+                kernel=self._borders[key],
+                reads=(),
+                writes=(value,),
+                arguments=(value,),
+                bytes=self.values[value].spec.nbytes - spec.nbytes,
+                ops=("border",),
+                modules=(origin_of(node).module_path,),
+            )
+        )
+
+    def _variant(self, region: Region) -> _Variant:
         """A kernel for the region: one made before, if it computes the same."""
-        known = self._variants.setdefault(region_signature(region), [])
+        known = self._variants.setdefault(region_signature(region, self.layouts), [])
         for variant in known:
-            if variant.fingerprint == _fingerprint(region, weights, variant.inspected):
+            if variant.fingerprint == self._fingerprint(region, variant.inspected):
                 return variant
-        lowered = lower_region(region, self.target, weights)
+        own = {node: self.weights[node] for node in region.inputs if node in self.weights}
+        lowered = lower_region(region, self.target, own, self.layouts)
         parallel = self.threads > 1
         scheduled = schedule_kernel(
             lowered.func, self.target, inputs=len(lowered.arguments), parallel=parallel
@@ -149,29 +209,32 @@ class _Builder:
             raw=raw,
             arguments=lowered.arguments,
             inspected=lowered.inspected,
-            fingerprint=_fingerprint(region, weights, lowered.inspected),
+            fingerprint=self._fingerprint(region, lowered.inspected),
         )
         known.append(variant)
         self.kernels[symbol] = raw
         return variant
 
-    def _argument(self, argument: Argument, region: Region, weights: dict[Node, Array]) -> str:
+    def _fingerprint(self, region: Region, inspected: tuple[int, ...]) -> tuple[str, ...]:
+        """The values of those weights that decided about the code of the region's kernel."""
+        return tuple(_digest(self.weights[region.inputs[index]]) for index in inspected)
+
+    def _argument(self, argument: Argument, region: Region) -> str:
         """The value passed for one parameter."""
         if argument.table is not None:
             return self._constant(argument.table, argument.spec)
         node = region.inputs[argument.region_input]
         if argument.transform is None:
             return self._value_of(node)
-        data = np.ascontiguousarray(argument.transform(weights[node]))
+        data = np.ascontiguousarray(argument.transform(self.weights[node]))
         return self._constant(data, argument.spec)
 
     def _value_of(self, node: Node) -> str:
         """The value that holds a node; weights get theirs on first use."""
         if node not in self._names:
             assert _is_weight(node), f"{node.format_node()} is used before it is computed"
-            self._names[node] = self._constant(
-                weight_array(self.program.weight(node)), node_spec(node)
-            )
+            data = weight_array(self.program.weight(node))
+            self._names[node] = self._constant(data, node_spec(node))
         return self._names[node]
 
     def _constant(self, data: Array, spec: TensorSpec) -> str:
@@ -205,13 +268,6 @@ def _nothing(spec: TensorSpec) -> Array:
 
 def _is_weight(node: Node) -> bool:
     return node.op == "get_attr"
-
-
-def _fingerprint(
-    region: Region, weights: dict[Node, Array], inspected: tuple[int, ...]
-) -> tuple[str, ...]:
-    """The values of those weights that decided about the code of the region's kernel."""
-    return tuple(_digest(weights[region.inputs[index]]) for index in inspected)
 
 
 def _digest(data: Array) -> str:

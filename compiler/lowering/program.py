@@ -41,6 +41,7 @@ class Call:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     arguments: tuple[str, ...]  # C parameter order: reads, writes, workspaces
+    offsets: tuple[int, ...] = ()  # elements into each argument where it is passed; default: none
     inplace: tuple[tuple[int, int], ...] = ()  # (read index, write index) that may share storage
     macs: int = 0
     bytes: int = 0

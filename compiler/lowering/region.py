@@ -13,12 +13,15 @@ from tvm import te
 
 from ...targets.target import Target
 from ..errors import CompileError, UnsupportedOp
+from ..ir.layout import Layout, channels_last_shape
 from ..ir.program import node_spec, node_specs, origin_of
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
 from . import rules as rules  # registers every rule
-from .builder import Array, KernelBuilder
+from .builder import Array, KernelBuilder, StoredImage
 from .registry import RULES
+
+Layouts = Mapping[Node, Layout]  # of the values that are stored channels last
 
 
 @dataclass(frozen=True)
@@ -33,45 +36,130 @@ class Argument:
     region_input: int = -1
     transform: Callable[[Array], Array] | None = None
     table: Array | None = None
+    offset: int = 0  # elements in front of the first one that the kernel gets
 
 
 @dataclass(frozen=True)
 class RegionFunc:
-    """A region as TE stages: parameters are `arguments`, then one buffer for each output."""
+    """A region as TE stages: parameters are `arguments`, then one buffer for each output.
+
+    Images with a border are passed without it: the attribute "strides" of the function has the
+    elements from one index to the next for each such parameter, by its position.
+    """
 
     func: Any  # tirx.PrimFunc
     arguments: tuple[Argument, ...]
     inspected: tuple[int, ...]  # region inputs whose values decided about the code
+    wishes: dict[int, list[Layout]]  # how the rules would like region inputs to be stored
+    makes_images: bool  # whether the results are best stored channels last
 
 
-def lower_region(region: Region, target: Target, weights: Mapping[Node, Array]) -> RegionFunc:
+def lower_region(
+    region: Region, target: Target, weights: Mapping[Node, Array], layouts: Layouts
+) -> RegionFunc:
     """Apply the rule of every op of the region.
 
     Args:
         region: What becomes one kernel.
         target: The core it is compiled for.
         weights: Values of those inputs that are constants.
+        layouts: Inputs and outputs that are stored channels last.
 
     Raises:
         UnsupportedOp: No rule covers an op.
         CompileError: A rule refuses what it was given.
     """
-    places = {node: _placeholder(node, index) for index, node in enumerate(region.inputs)}
-    builder = KernelBuilder(target, {places[node]: value for node, value in weights.items()})
-    values: dict[Node, Any] = dict(places)
+    inputs = [_Input.of(node, index, layouts.get(node)) for index, node in enumerate(region.inputs)]
+    constants = {entry.tensor: weights[entry.node] for entry in inputs if entry.node in weights}
+    builder = KernelBuilder(target, constants, [i for entry in inputs for i in entry.images])
+    values: dict[Node, Any] = {entry.node: entry.tensor for entry in inputs}
     for node in region.nodes:
         values[node] = _apply_rule(node, values, builder)
-    outputs = [_own_buffer(values[node], index) for index, node in enumerate(region.outputs)]
-    given = [
-        (places[node], Argument(node_spec(node), region_input=index))
-        for index, node in enumerate(region.inputs)
+    outputs = [
+        stored_output(values[node], layouts.get(node), builder.makes_images, index)
+        for index, node in enumerate(region.outputs)
     ]
-    made = [(p.tensor, _packed_argument(p, places, region)) for p in builder.packed]
+    given = [pair for entry in inputs for pair in entry.arguments]
+    made = [(p.tensor, _packed_argument(p, inputs)) for p in builder.packed]
     used = _reachable(outputs)
-    arguments = [(t, a) for t, a in [*given, *made] if any(t.same_as(u) for u in used)]
-    inspected = (i for i, n in enumerate(region.inputs) if _is_in(places[n], builder.inspected))
-    func = te.create_prim_func([*(tensor for tensor, _ in arguments), *outputs])
-    return RegionFunc(func, tuple(a for _, a in arguments), tuple(inspected))
+    pairs = [(t, a) for t, a in [*given, *made] if any(t.same_as(u) for u in used)]
+    func = te.create_prim_func([*(tensor for tensor, _ in pairs), *outputs])
+    arguments = tuple(argument for _, argument in pairs)
+    strides = _strides(region, arguments, layouts)
+    return RegionFunc(
+        func=func.with_attr("strides", strides) if strides else func,
+        arguments=arguments,
+        inspected=tuple(_places(builder.inspected, inputs)),
+        wishes=_by_input(builder.wishes, inputs),
+        makes_images=builder.makes_images,
+    )
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A value that a region reads, and the placeholders that stand for it."""
+
+    node: Node
+    tensor: Any  # as the rules see it
+    arguments: list[tuple[Any, Argument]]  # placeholders, and what is passed for them
+    images: list[StoredImage]
+
+    @classmethod
+    def of(cls, node: Node, index: int, layout: Layout | None) -> "_Input":
+        spec = node_spec(node)
+        if layout is None:
+            tensor = te.placeholder(spec.shape, spec.dtype, name=f"input{index}")
+            return cls(node, tensor, [(tensor, Argument(spec, region_input=index))], [])
+        inside = TensorSpec(channels_last_shape(spec.shape), spec.dtype)
+        whole = TensorSpec(layout.storage(spec.shape), spec.dtype)
+        image = te.placeholder(inside.shape, spec.dtype, name=f"input{index}")
+        argument = Argument(inside, region_input=index, offset=layout.offset(spec.shape))
+        arguments, storage = [(image, argument)], image
+        if layout.has_border:
+            storage = te.placeholder(whole.shape, spec.dtype, name=f"frame{index}")
+            arguments.append((storage, Argument(whole, region_input=index)))
+        tensor = te.compute(
+            spec.shape, lambda n, c, *space: image(n, *space, c), name=f"image{index}"
+        )
+        return cls(node, tensor, arguments, [StoredImage(tensor, layout, storage)])
+
+
+def stored_output(result: Any, layout: Layout | None, makes_images: bool, index: int) -> Any:
+    """The stage that stores a result: the tensor itself where a kernel can store it so.
+
+    What computes images makes them channels last; a plain result is then a copy of that.
+    """
+    name = f"output{index}"
+    if layout is not None:
+        return _channels_last(result, name, {})
+    if makes_images and len(result.shape) > 2:
+        image = _channels_last(result, f"image_{name}", {"schedule": "stored"})
+        return te.compute(result.shape, lambda n, c, *space: image(n, *space, c), name=name)
+    if isinstance(result.op, te.PlaceholderOp):
+        return te.compute(result.shape, lambda *at: result(*at), name=name)
+    return result
+
+
+def _channels_last(result: Any, name: str, notes: dict[str, str]) -> Any:
+    shape = channels_last_shape([int(size) for size in result.shape])
+    return te.compute(
+        shape, lambda n, *rest: result(n, rest[-1], *rest[:-1]), name=name, attrs=notes
+    )
+
+
+def _strides(
+    region: Region, arguments: Sequence[Argument], layouts: Layouts
+) -> dict[str, list[int]]:
+    """Strides of the parameters that are images inside a border, by position."""
+    strides: dict[str, list[int]] = {}
+    for index, argument in enumerate(arguments):
+        node = region.inputs[argument.region_input] if argument.region_input >= 0 else None
+        if node in layouts and argument.spec.shape != layouts[node].storage(node_spec(node).shape):
+            strides[str(index)] = list(layouts[node].strides(node_spec(node).shape))
+    for index, node in enumerate(region.outputs, start=len(arguments)):
+        if node in layouts and layouts[node].has_border:
+            strides[str(index)] = list(layouts[node].strides(node_spec(node).shape))
+    return strides
 
 
 def _apply_rule(node: Node, values: Mapping[Node, Any], builder: KernelBuilder) -> Any:
@@ -125,24 +213,28 @@ def _signature(node: Node) -> str:
     return f"{node.target}({inputs}) -> {outputs}"
 
 
-def _placeholder(node: Node, index: int) -> Any:
-    spec = node_spec(node)
-    return te.placeholder(spec.shape, spec.dtype, name=f"input{index}")
-
-
-def _own_buffer(tensor: Any, index: int) -> Any:
-    """The tensor itself if a kernel can store it, else a copy of it."""
-    if isinstance(tensor.op, te.PlaceholderOp):
-        return te.compute(tensor.shape, lambda *at: tensor(*at), name=f"output{index}")
-    return tensor
-
-
-def _packed_argument(packed: Any, places: Mapping[Node, Any], region: Region) -> Argument:
+def _packed_argument(packed: Any, inputs: Sequence[_Input]) -> Argument:
     spec = TensorSpec(tuple(packed.data.shape), str(packed.tensor.dtype))
     if packed.source is None:
         return Argument(spec, table=packed.data)
-    source = next(i for i, n in enumerate(region.inputs) if places[n].same_as(packed.source))
+    (source,) = _places([packed.source], inputs)
     return Argument(spec, region_input=source, transform=packed.transform)
+
+
+def _places(tensors: Sequence[Any], inputs: Sequence[_Input]) -> list[int]:
+    """Positions of those of the tensors that are inputs."""
+    return [i for i, e in enumerate(inputs) if any(e.tensor.same_as(t) for t in tensors)]
+
+
+def _by_input(
+    wishes: Sequence[tuple[Any, Layout]], inputs: Sequence[_Input]
+) -> dict[int, list[Layout]]:
+    """The wishes for each input that has any."""
+    found: dict[int, list[Layout]] = {}
+    for tensor, layout in wishes:
+        for place in _places([tensor], inputs):
+            found.setdefault(place, []).append(layout)
+    return found
 
 
 def _reachable(outputs: Sequence[Any]) -> list[Any]:
@@ -159,10 +251,6 @@ def _reachable(outputs: Sequence[Any]) -> list[Any]:
             seen.add(key)
             todo.extend(key.input_tensors)
     return found
-
-
-def _is_in(tensor: Any, tensors: Sequence[Any]) -> bool:
-    return any(tensor.same_as(other) for other in tensors)
 
 
 def weight_array(tensor: torch.Tensor) -> Array:

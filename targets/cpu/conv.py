@@ -1,92 +1,121 @@
-"""Convolutions: a register tile of output channels x neighboring columns.
+"""Convolutions, channels last, as implicit matrix products.
 
-The accumulation is P[n, o, (d, h,) w] over input channels and taps; the epilogue stores the tile.
-Inputs are loaded as vectors along w, weights are single values, packed so that those of one tile
-are neighbors. A depthwise convolution has no channels to share inputs between: its tile is one row.
+The accumulation is P[n, position..., o] over taps and input channels. A tile is some neighboring
+output positions x one panel of output channels: the positions are the rows of a product whose left
+operand is the image itself, since the taps of one image row lie side by side in it. The weights
+are packed in panels, and the epilogue stores the tile.
 """
 
+import math
 from typing import Any
 
-from ..target import Target
-from .nests import is_worth_threads, parallelize_tiles
-from .stages import Stage, stage_of
-from .tiles import block_rows, vectors_per_row
+from tvm import tirx
 
-MOST_TAPS = 3  # taps of one row that are unrolled
+from ..target import Target
+from .loops import micro_kernel, split_tiles, store_tile
+from .nests import is_worth_threads, parallelize_tiles
+from .stages import Stage, stage_of, uses
+from .tiles import gemm_tile
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
-    """Schedule one "conv" or "depthwise" accumulation with its epilogue; the names it scheduled."""
-    product = stage.block
-    lanes = min(target.lanes(32), stage.extents[-1])
+    """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
+    product, lanes = stage.block, target.lanes(32)
+    left = _flat_image(sch, stage)
+    stage = stage_of(sch, product)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
-    outputs = stage_of(sch, tail).extents
-    rank = len(outputs) - len(stage.extents)  # -1: one image without a batch axis
-    rows = block_rows(target, outputs[1 + rank]) if stage.template == "conv" else 1
-    *images, o, w = _channel_last_but_one(sch, tail, 1 + rank)
-    o_outer, o_inner = sch.split(o, [None, rows])
-    if outputs[1 + rank] % rows:
-        sch.annotate(o_outer, "pragma_loop_partition_hint", 1)
-    w_outer, vectors, vector = _columns(sch, w, lanes, vectors_per_row(target, rows))
-    batch, space = images[: 1 + rank], images[1 + rank :]
-    sch.reorder(*batch, o_outer, *space, w_outer, o_inner, vectors, vector)
-    sch.compute_at(product, w_outer, preserve_unit_loops=True)
+    n, *space, o = sch.get_loops(tail)
+    panel = _panel(stage)
+    tile = gemm_tile(target, stage.extents[-2], panel)
+    beside = _rows_beside(stage, tile.rows, gemm_tile(target, math.prod(stage.extents), panel).rows)
+    x_outer, x = split_tiles(sch, space[-1], tile.rows)
+    rows, outer = [x], [*space[:-1], x_outer]
+    if beside > 1:
+        y_outer, y = split_tiles(sch, space[-2], beside)
+        rows, outer = [y, x], [*space[:-2], y_outer, x_outer]
+    o_outer, vectors, vector = split_tiles(sch, o, max(1, panel // lanes), min(panel, lanes))
+    order = [o_outer, *outer] if _panels_outside(stage, target) else [outer[0], o_outer, *outer[1:]]
+    sch.reorder(n, *order, *rows, vectors, vector)
+    sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
-    sch.vectorize(vector)
-    sch.unroll(o_inner)
-    sch.unroll(vectors)
+    store_tile(sch, rows, vectors, vector)
     if parallel and is_worth_threads(stage):
-        parallelize_tiles(sch, batch, o_outer)
-    _accumulate(sch, stage, lanes)
+        parallelize_tiles(sch, [n], order[0])
+    micro_kernel(sch, product, target, steps=tile.steps, left=left)
     return {stage.name, stage_of(sch, tail).name}
 
 
-def _accumulate(sch: Any, stage: Stage, lanes: int) -> None:
-    """Channels and taps outside, the block of vectors inside."""
-    loops = sch.get_loops(stage.block)
-    count = len(stage.reduce_axes)
-    reduce, tile = loops[-count:], loops[-count - len(stage.axes) : -count]
-    *outer, w = tile
-    vectors, vector = sch.split(w, [None, lanes])
-    sch.reorder(*reduce, *outer, vectors, vector)
-    sch.vectorize(vector)
-    for loop in (*outer, vectors):
-        sch.unroll(loop)
-    if count > 1 and int(sch.get(reduce[-1]).extent) <= MOST_TAPS:
-        sch.unroll(reduce[-1])
-    init = sch.decompose_reduction(stage.block, reduce[0])
-    zero = sch.get_loops(init)
-    sch.vectorize(zero[-1])
-    for loop in zero[-len(stage.axes) - 1 : -1]:
-        sch.unroll(loop)
+def _flat_image(sch: Any, stage: Stage) -> int | None:
+    """Make taps and channels of an image row one axis of the image; which read the image is.
+
+    None: the taps of a row do not lie side by side, they are read one by one.
+    """
+    depth, o = stage.reduce_axes[-1], stage.axes[-1]
+    reads = [region.source for region in stage.node.reads]
+    for load in stage.loads:
+        if any(uses(index, o) for index in load.indices):
+            continue
+        which = next(i for i, buffer in enumerate(reads) if buffer.same_as(load.source))
+        *_, last = load.indices
+        if last.same_as(depth):
+            return which
+        if not uses(last, depth):
+            return None
+        channels = int(load.source.ty.shape[-1])
+        merge = tirx.IndexMap.from_func(
+            lambda *at: [*at[:-2], at[-2] * channels + at[-1]],  # noqa: B023 - used at once
+            len(load.indices),
+            index_dtype="int32",
+        )
+        sch.transform_layout(stage.block, ("read", which), merge)
+        return which
+    return None
+
+
+def _panel(stage: Stage) -> int:
+    """Output channels that lie side by side in the packed weights."""
+    o = stage.axes[-1]
+    for load in stage.loads:
+        if uses(load.indices[-1], o):
+            return int(load.source.ty.shape[-1])
+    return 1
+
+
+def _rows_beside(stage: Stage, columns: int, most: int) -> int:
+    """How many image rows one tile takes, where the rows are short."""
+    if len(stage.axes) < 4 or columns < stage.extents[-2]:
+        return 1
+    return min(stage.extents[-3], max(1, most // columns))
+
+
+def _panels_outside(stage: Stage, target: Target) -> bool:
+    """Whether all positions are computed for one panel of weights before the next.
+
+    Estimates the bytes that come from beyond the first level cache: with the panels outside, the
+    image once for every panel, else the weights once for every row of tiles.
+    """
+    *_, rows, _, channels = [1, *stage.extents]
+    panels = channels / _panel(stage)
+    depth = math.prod(int(v.dom.extent) for v in stage.node.iter_vars if int(v.iter_type) == 2)
+    weights = 4 * depth * channels
+    images = [math.prod(map(int, load.source.ty.shape)) for load in stage.loads]
+    image = 4 * min(images)
+    if weights <= target.l1d_bytes // 2:
+        return False
+    return panels * image + weights <= rows * weights + image
 
 
 def _epilogue(sch: Any, stage: Stage) -> Any:
-    """The one elementwise reader that walks channels and positions as the accumulation does."""
+    """The one elementwise reader that walks positions and channels as the accumulation does."""
     readers = sch.get_consumers(stage.block)
     if len(readers) != 1:
         return None
     reader = stage_of(sch, readers[0])
     loads = [load for load in reader.loads if load.source.same_as(stage.store.buffer)]
-    space = len(stage.axes) - 2
-    if reader.kind != "injective" or reader.template or len(loads) != 1:
+    if reader.kind != "injective" or reader.template == "pad" or len(loads) != 1:
         return None
-    same = reader.extents[-space:] == stage.extents[-space:]
-    pairs = zip(loads[0].indices[-space:], reader.axes[-space:], strict=True)
-    return readers[0] if same and all(index.same_as(axis) for index, axis in pairs) else None
-
-
-def _channel_last_but_one(sch: Any, tail: Any, channel: int) -> list[Any]:
-    """The loops of the stored result with the channel loop before the innermost one."""
-    loops = list(sch.get_loops(tail))
-    *others, w = loops[:channel] + loops[channel + 1 :]
-    return [*others, loops[channel], w]
-
-
-def _columns(sch: Any, w: Any, lanes: int, vectors: int) -> tuple[Any, Any, Any]:
-    extent = int(sch.get(w).extent)
-    vectors = max(1, min(vectors, extent // lanes))
-    outer, middle, inner = sch.split(w, [None, vectors, lanes])
-    if extent % (vectors * lanes):
-        sch.annotate(outer, "pragma_loop_partition_hint", 1)
-    return outer, middle, inner
+    if len(reader.axes) != len(stage.axes) or reader.extents[:-1] != stage.extents[:-1]:
+        return None
+    pairs = list(zip(loads[0].indices, reader.axes, stage.extents, strict=True))
+    same = all(index.same_as(axis) or size == 1 for index, axis, size in pairs)
+    return readers[0] if same else None

@@ -25,6 +25,7 @@ def inplace_pairs(sch: Any, inputs: int) -> tuple[tuple[int, int], ...]:
         (index, 0)
         for index, buffer in enumerate(params[:inputs])
         if _same_layout(buffer, outputs[0])
+        and last.strides(buffer) == last.strides(outputs[0])
         and _reads_its_own_place(last, buffer)
         and not any(region.source.same_as(buffer) for s in others for region in s.node.reads)
     )

@@ -1,6 +1,7 @@
 """Loop nests of single stages: contiguous loops fused, the innermost one a vector."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tvm_ffi
@@ -139,26 +140,24 @@ def _reads_on(load: Any, axis: Any) -> bool:
 
 def _fusable(stage: Stage) -> int:
     """How many trailing axes every access walks contiguously, or does not use at all."""
-    count = len(stage.axes)
+    count = _contiguous(stage.store.buffer, stage.store.indices, stage)
     for load in stage.loads:
-        count = min(count, _contiguous(load, stage))
+        count = min(count, _contiguous(load.source, load.indices, stage))
     return max(1, count)
 
 
-def _contiguous(load: Any, stage: Stage) -> int:
-    """Trailing axes of the stage that this load walks like the store does."""
-    indices, sizes = list(load.indices), [int(s) for s in load.source.ty.shape]
-    used = [any(uses(i, axis) for i in indices) for axis in stage.axes]
+def _contiguous(buffer: Any, index: Sequence[Any], stage: Stage) -> int:
+    """Trailing axes of the stage along which an access walks through a buffer without a gap."""
+    used = [any(uses(i, axis) for i in index) for axis in stage.axes]
     if not used[-1]:  # constant along the trailing axes that it does not use
         return next((n for n, u in enumerate(reversed(used)) if u), len(used))
-    count = 0
-    pairs = zip(reversed(stage.axes), reversed(stage.extents), strict=True)
-    for (axis, extent), index, size in zip(pairs, reversed(indices), reversed(sizes), strict=False):
-        if not index.same_as(axis):
+    count, span = 0, 1
+    axes = zip(reversed(stage.axes), reversed(stage.extents), strict=True)
+    steps = reversed(stage.strides(buffer))
+    for (axis, extent), place, step in zip(axes, reversed(index), steps, strict=False):
+        if not place.same_as(axis) or step != span:
             break
-        count += 1
-        if size != extent:
-            break
+        count, span = count + 1, span * extent
     return count
 
 

@@ -20,7 +20,7 @@ from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
 from .stages import Stage, stages
 
-_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "depthwise": conv.schedule}
+_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule}
 
 
 @dataclass(frozen=True)

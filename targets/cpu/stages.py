@@ -6,6 +6,8 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, s_tir, tirx
 
+from .flatten import dense_strides, strides_of
+
 _SPATIAL, _REDUCE = 0, 2  # tirx IterVar types: data parallel, commutative reduction
 
 
@@ -18,6 +20,7 @@ class Stage:
     kind: str  # "injective", "reduction" or "opaque" (anything without one plain store)
     template: str  # the rule's attrs={"schedule": ...}, "" = none
     rows: int  # leading axes that are independent rows, for template "rows"
+    strided: tuple[tuple[Any, list[int]], ...]  # parameters of the kernel that are not dense
 
     @property
     def name(self) -> str:
@@ -43,6 +46,11 @@ class Stage:
     def reduce_axes(self) -> list[Any]:
         """Variables of the reduction axes."""
         return [v.var for v in self.node.iter_vars if int(v.iter_type) == _REDUCE]
+
+    def strides(self, buffer: Any) -> list[int]:
+        """Elements from one index to the next, for each axis of a buffer."""
+        given = (steps for other, steps in self.strided if other.same_as(buffer))
+        return next(given, dense_strides([int(size) for size in buffer.ty.shape]))
 
     @property
     def loads(self) -> list[Any]:
@@ -99,6 +107,7 @@ def _stage(sch: Any, block: Any) -> Stage:
         kind=_kind(node),
         template=str(notes.get("schedule", "")),
         rows=int(notes.get("rows", 0)),
+        strided=tuple(strides_of(sch.mod["main"])),
     )
 
 

@@ -17,6 +17,7 @@ from tvm import te
 import penjing.compiler.lowering.rules  # noqa: F401  (fills RULES)
 from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.builder import KernelBuilder
+from penjing.compiler.lowering.region import stored_output
 from penjing.compiler.lowering.registry import RULES
 from penjing.compiler.toolchain import find_toolchain
 from penjing.targets.cpu.codegen import compile_kernels, lower_kernel
@@ -136,7 +137,10 @@ def build(
         inputs.append(_tensor(packed.data, str(packed.tensor.dtype)))
     parameters = [*holders.values(), *(packed.tensor for packed in builder.packed)]
     kept = [tensor for tensor in results if tensor is not None]
-    outputs = [_own_buffer(tensor, kept[:i]) for i, tensor in enumerate(kept)]
+    outputs = [
+        stored_output(_own_buffer(tensor, kept[:i]), None, builder.makes_images, i)
+        for i, tensor in enumerate(kept)
+    ]
     given = [None if t is None else spec for t, spec in zip(results, specs, strict=True)]
     return te.create_prim_func([*parameters, *outputs]), inputs, given
 

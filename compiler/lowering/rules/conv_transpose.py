@@ -19,10 +19,10 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
-from .convolution import Total, biased, convolve, pack_blocks, read_block, rows_per_block
+from .convolution import Total, biased, convolve, pack_panels, read_panel, rows_per_panel
 from .gemm import accumulator
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index
-from .windows import Images, Sizes, per_axis, split_index
+from .windows import Images, Sizes, framed, per_axis, split_index
 
 aten = torch.ops.aten
 
@@ -80,11 +80,11 @@ def convolve_transposed(
     options = (per_axis(option, len(taps)) for option in (stride, padding, dilation))
     phases = [Phases(*entry) for entry in zip(taps, *options, strict=True)]
     batched = len(x.shape) == len(w.shape)
-    images = Images(x, batched)
     sizes = out.shape[-len(taps) :]
-    borders = [p.border(i, o) for p, i, o in zip(phases, images.space, sizes, strict=True)]
+    inputs = shape_of(x)[-len(taps) :]
+    borders = [p.border(i, o) for p, i, o in zip(phases, inputs, sizes, strict=True)]
     before, after = zip(*borders, strict=True)
-    padded = images.padded(before, after, 0)
+    padded = framed(x, before, after, 0, kernel, batched=batched)
     total = _accumulate(padded, before, w, phases, groups, out, kernel)
     return biased(total, b, out, batched)
 
@@ -120,7 +120,7 @@ def _accumulate(
     out: TensorSpec,
     kernel: KernelBuilder,
 ) -> Total:
-    """P[n, ((group, residue), channel), q], the channels of a group rounded up to blocks."""
+    """P[n, q, ((group, residue), channel)], the channels of a group rounded up to panels."""
     own, depth = int(w.shape[1]), int(w.shape[0]) // groups
     strides = [phase.stride for phase in phases]
     residues = math.prod(strides)
@@ -131,7 +131,7 @@ def _accumulate(
     axes = [te.reduce_axis((0, phase.taps), name="t") for phase in phases]
 
     def element(*at: Index) -> Any:
-        n, channel, q = split_index(at)
+        n, channel, q = split_index(at, True, True)
         part = channel // rows if groups * residues > 1 else 0
         residue = unflatten_index(part % residues, strides)
         where = [
@@ -141,7 +141,7 @@ def _accumulate(
         value = padded.at(n, (part // residues) * depth + c, where).astype(dtype)
         return te.sum(value * weight(channel, c, axes).astype(dtype), axis=[c, *axes])
 
-    shape = (padded.batch, groups * residues * rows, *sizes)
+    shape = (padded.batch, *sizes, groups * residues * rows)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
 
     def read(n: Index, o: Index, position: Sequence[Index]) -> Any:
@@ -149,7 +149,7 @@ def _accumulate(
         group, channel = (o // own, o % own) if groups > 1 else (0, o)
         part = group * residues + flatten_index(residue, strides)
         q = [p // s for p, s in zip(position, strides, strict=True)]
-        return total(n, part * rows + channel, *q)
+        return total(n, *q, part * rows + channel)
 
     return read
 
@@ -161,10 +161,10 @@ def _weights(
     channels, own, *_ = shape_of(w)
     residues = [phase.stride for phase in phases]
     if kernel.is_constant(w):
-        block = rows_per_block(own, groups, kernel)
-        transform = partial(pack_phases, phases=tuple(phases), groups=groups, block=block)
-        packed = kernel.pack(w, transform, f"phases{block}")
-        return -(-own // block) * block, partial(read_block, packed)
+        panel = rows_per_panel(own, groups * math.prod(residues), kernel)
+        transform = partial(pack_phases, phases=tuple(phases), groups=groups, panel=panel)
+        packed = kernel.pack(w, transform, f"phases{panel}")
+        return -(-own // panel) * panel, partial(read_panel, packed)
 
     tables = [kernel.table(phase.weights(), "weights") for phase in phases]
 
@@ -181,8 +181,8 @@ def _weights(
     return own, lambda o, c, taps: rows(o, c, *taps)
 
 
-def pack_phases(weight: Array, *, phases: tuple[Phases, ...], groups: int, block: int) -> Array:
-    """[c, o, weights...] -> [(group, residues..., o) / block, c, taps..., block], zeros added."""
+def pack_phases(weight: Array, *, phases: tuple[Phases, ...], groups: int, panel: int) -> Array:
+    """[c, o, weights...] -> [(group, residues..., o) / panel, taps..., c, panel], zeros added."""
     channels, own = weight.shape[:2]
     rank = len(phases)
     picked = np.pad(weight, [(0, 0), (0, 0)] + [(0, 1)] * rank)  # index `size` reads a zero
@@ -192,4 +192,4 @@ def pack_phases(weight: Array, *, phases: tuple[Phases, ...], groups: int, block
     residues, taps = range(3, 3 + 2 * rank, 2), range(4, 4 + 2 * rank, 2)
     rows = grouped.transpose(0, *residues, 2, 1, *taps)
     flat = rows.reshape(-1, channels // groups, *(phase.taps for phase in phases))
-    return pack_blocks(flat, own=own, block=block)
+    return pack_panels(flat, own=own, panel=panel)

@@ -12,9 +12,9 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
-from .gemm import RightOperand, accumulate, accumulator, finished, in_panels
+from .gemm import RightOperand, accumulate, accumulator, finished
 from .indices import Index, flatten_index, shape_of, unflatten_index
-from .windows import Images, Sizes, Window, per_axis, split_index
+from .windows import Images, Sizes, Window, framed, per_axis, split_index
 
 aten = torch.ops.aten
 Total = Callable[[Index, Index, Sequence[Index]], Any]  # sums by image, output channel, position
@@ -82,13 +82,13 @@ def _convolve(
 ) -> te.Tensor:
     _, depth, *taps = shape_of(w)
     batched = len(x.shape) == len(w.shape)
-    images = Images(x, batched).padded(window.before, window.after, 0)
+    images = framed(x, window.before, window.after, 0, kernel, batched=batched)
     sizes = out.shape[-len(taps) :]
     dtype = accumulator(out.dtype)
     if depth == 1 and groups > 1:
         total = _depthwise(images, w, window, sizes, dtype)
-    elif math.prod(taps) == 1 and math.prod(window.stride) == 1:
-        total = _pointwise(images, w, groups, dtype, kernel)
+    elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
+        total = _pointwise(images, w, sizes, dtype, kernel)
     else:
         total = _direct(images, w, window, groups, sizes, dtype, kernel)
     return biased(total, b, out, batched)
@@ -108,52 +108,38 @@ def biased(total: Total, b: te.Tensor | None, out: TensorSpec, batched: bool) ->
 def _depthwise(
     images: Images, w: te.Tensor, window: Window, sizes: Sequence[int], dtype: str
 ) -> Total:
-    """Every output channel sees one input channel: P[n,o,p], tagged "depthwise"."""
+    """Every output channel sees one input channel: P[n,p,o], tagged "depthwise"."""
     channels, _, *taps = shape_of(w)
     multiplier = channels // images.channels
     axes = [te.reduce_axis((0, size), name="t") for size in taps]
 
     def element(*at: Index) -> Any:
-        n, o, position = split_index(at)
+        n, o, position = split_index(at, True, True)
         tap = images.at(n, tirx.floordiv(o, multiplier), window.at(position, axes))
         return te.sum(tap.astype(dtype) * w(o, 0, *axes).astype(dtype), axis=axes)
 
-    shape = (images.batch, channels, *sizes)
+    shape = (images.batch, *sizes, channels)
     total = te.compute(shape, element, name="depthwise", attrs={"schedule": "depthwise"})
-    return lambda n, o, position: total(n, o, *position)
+    return lambda n, o, position: total(n, *position, o)
 
 
 def _pointwise(
-    images: Images, w: te.Tensor, groups: int, dtype: str, kernel: KernelBuilder
+    images: Images, w: te.Tensor, space: Sequence[int], dtype: str, kernel: KernelBuilder
 ) -> Total:
-    """Taps of size 1: a product P[n,(group),o,p] = w[o,c] * x[n,c,p] over flattened positions."""
-    outputs, depth, *ones = shape_of(w)
-    rows, space = outputs // groups, images.space
-    zeros = [0] * len(ones)
-
-    def group(batch: Sequence[Index]) -> Index:
-        return batch[1] if groups > 1 else 0
+    """Taps of size 1 over images without gaps: a product of flattened positions P[p,o]."""
+    depth = int(w.shape[1])
+    rows, weight = _panels(w, 1, kernel)
+    batched = (images.batch, *space)
 
     def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
-        return w(group(batch) * rows + m, k, *zeros)
+        n, *position = unflatten_index(m, batched)
+        return images.at(n, k, position)
 
     def right(batch: Sequence[Index], k: Index, n: Index) -> Any:
-        return images.at(batch[0], group(batch) * depth + k, unflatten_index(n, space))
+        return weight(n, k, [0] * (len(space)))
 
-    batches = (images.batch, groups)[: 1 + (groups > 1)]
-    columns = RightOperand(math.prod(space), right)
-    width = kernel.panel(columns.columns)
-    if columns.columns % width:
-        columns = in_panels(columns, depth, batches, width)
-    total = accumulate(left, columns, (rows, depth), dtype, batches)
-
-    def read(n: Index, o: Index, position: Sequence[Index]) -> Any:
-        flat = flatten_index(position, space)
-        if groups == 1:
-            return total(n, o, flat)
-        return total(n, tirx.floordiv(o, rows), tirx.floormod(o, rows), flat)
-
-    return read
+    total = accumulate(left, RightOperand(rows, right), (math.prod(batched), depth), dtype)
+    return lambda n, o, position: total(flatten_index((n, *position), batched), o)
 
 
 def _direct(
@@ -165,57 +151,60 @@ def _direct(
     dtype: str,
     kernel: KernelBuilder,
 ) -> Total:
-    """Any other convolution: P[n,o,p], the channels rounded up to blocks of weights."""
+    """Any other convolution: P[n,p,o], the channels rounded up to whole panels of weights.
+
+    The taps of an image row and their channels are one axis where they lie side by side.
+    """
     _, depth, *taps = shape_of(w)
-    rows, weight = _blocked(w, groups, kernel)
-    c = te.reduce_axis((0, depth), name="c")
-    axes = [te.reduce_axis((0, size), name="t") for size in taps]
+    rows, weight = _panels(w, groups, kernel)
+    merged = groups == 1 and window.dilation[-1] == 1
+    axes = [te.reduce_axis((0, size), name="t") for size in (taps[:-1] if merged else taps)]
+    c = te.reduce_axis((0, depth * taps[-1] if merged else depth), name="c")
 
     def element(*at: Index) -> Any:
-        n, o, position = split_index(at)
-        first = tirx.floordiv(o, rows) * depth if groups > 1 else 0
-        tap = images.at(n, first + c, window.at(position, axes))
-        product = tap.astype(dtype) * weight(o, c, axes).astype(dtype)
-        return te.sum(product, axis=[c, *axes])
+        n, o, position = split_index(at, True, True)
+        tap, channel = ([*axes, c // depth], c % depth) if merged else (axes, c)
+        first = o // rows * depth if groups > 1 else 0
+        value = images.at(n, first + channel, window.at(position, tap))
+        return te.sum(value.astype(dtype) * weight(o, channel, tap).astype(dtype), axis=[*axes, c])
 
-    shape = (images.batch, groups * rows, *sizes)
+    shape = (images.batch, *sizes, groups * rows)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
+    return lambda n, o, position: total(n, *position, o)
 
-    return lambda n, o, position: total(n, o, *position)
 
-
-def _blocked(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Total]:
+def _panels(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Total]:
     """How to read weights [o, c, taps...] of groups of output channels.
 
     Returns the rows of a group, padding included, and a reader of one weight by row, input channel
-    and tap. Constant weights are packed as [rows / block, c, taps..., block].
+    and tap. Constant weights are packed as [rows / panel, taps..., c, panel].
     """
     own = int(w.shape[0]) // groups
     if not kernel.is_constant(w):
         return own, lambda o, c, taps: w(o, c, *taps)
-    block = rows_per_block(own, groups, kernel)
-    packed = kernel.pack(w, partial(pack_blocks, own=own, block=block), f"blocks{block}_{own}")
-    return -(-own // block) * block, partial(read_block, packed)
+    panel = rows_per_panel(own, groups, kernel)
+    packed = kernel.pack(w, partial(pack_panels, own=own, panel=panel), f"panels{panel}_{own}")
+    return -(-own // panel) * panel, partial(read_panel, packed)
 
 
-def rows_per_block(own: int, groups: int, kernel: KernelBuilder) -> int:
-    """Channels of a block of packed weights; blocks of several groups have no padding.
+def rows_per_panel(own: int, groups: int, kernel: KernelBuilder) -> int:
+    """Channels of a panel of packed weights; panels of several groups have no padding.
 
     With padding between groups, a tile of the result would read a region that is no tile.
     """
-    block = kernel.block(own)
-    return block if groups == 1 else max(d for d in range(1, block + 1) if own % d == 0)
+    panel = kernel.panel(own)
+    return panel if groups == 1 else max(d for d in range(1, panel + 1) if own % d == 0)
 
 
-def read_block(packed: te.Tensor, o: Index, c: Index, taps: Sequence[Index]) -> Any:
-    """One weight of a tensor that `pack_blocks` made."""
-    block = int(packed.shape[-1])
-    return packed(tirx.floordiv(o, block), c, *taps, tirx.floormod(o, block))
+def read_panel(packed: te.Tensor, o: Index, c: Index, taps: Sequence[Index]) -> Any:
+    """One weight of a tensor that `pack_panels` made."""
+    panel = int(packed.shape[-1])
+    return packed(o // panel, *taps, c, o % panel)
 
 
-def pack_blocks(weight: Array, *, own: int, block: int) -> Array:
-    """[groups * own, c, taps...] -> [groups * rows / block, c, taps..., block], zeros added."""
+def pack_panels(weight: Array, *, own: int, panel: int) -> Array:
+    """[groups * own, c, taps...] -> [groups * rows / panel, taps..., c, panel], zeros added."""
     grouped = weight.reshape(-1, own, *weight.shape[1:])
-    padding = [(0, 0), (0, -own % block)] + [(0, 0)] * (weight.ndim - 1)
-    blocks = np.pad(grouped, padding).reshape(-1, block, *weight.shape[1:])
-    return np.moveaxis(blocks, 1, -1)
+    padding = [(0, 0), (0, -own % panel)] + [(0, 0)] * (weight.ndim - 1)
+    panels = np.pad(grouped, padding).reshape(-1, panel, *weight.shape[1:])
+    return np.moveaxis(panels, (1, 2), (-1, -2))

@@ -1,11 +1,14 @@
 """What convolutions and pooling share: image layouts, borders, windows that slide over axes."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import te, tirx
 
+from ...ir.layout import Layout
+from ..builder import KernelBuilder
 from .indices import Index, guarded, shape_of, within
 
 Sizes = int | Sequence[int]  # an option of all axes, or of each
@@ -18,6 +21,7 @@ class Images:
     tensor: te.Tensor
     batched: bool = True
     channels_last: bool = False
+    origin: tuple[int, ...] = ()  # where position 0 lies, per spatial axis; default: at 0
 
     @property
     def batch(self) -> int:
@@ -33,11 +37,14 @@ class Images:
     def space(self) -> tuple[int, ...]:
         """Sizes of the axes that windows slide over."""
         sizes = shape_of(self.tensor)[int(self.batched) :]
-        return sizes[:-1] if self.channels_last else sizes[1:]
+        sizes = sizes[:-1] if self.channels_last else sizes[1:]
+        return tuple(map(operator.sub, sizes, self.origin)) if self.origin else sizes
 
     def at(self, n: Index, c: Index, position: Sequence[Index]) -> Any:
         """The element of image n, channel c at a position."""
         lead = (n,) if self.batched else ()
+        if self.origin:
+            position = [i + first for i, first in zip(position, self.origin, strict=True)]
         return self.tensor(*lead, *_ordered(c, position, self.channels_last))
 
     def padded(self, before: Sequence[int], after: Sequence[int], value: float) -> "Images":
@@ -62,6 +69,42 @@ class Images:
         shape = (self.batch, *_ordered(self.channels, sizes, self.channels_last))
         tensor = te.compute(shape, element, name="padded", attrs={"schedule": "pad"})
         return Images(tensor, channels_last=self.channels_last)
+
+
+def framed(
+    x: te.Tensor,
+    before: Sequence[int],
+    after: Sequence[int],
+    fill: float,
+    kernel: KernelBuilder,
+    *,
+    batched: bool = True,
+) -> Images:
+    """The images of x, channels last, with a border of `fill`; position 0 is its first element.
+
+    x [N,C,...], or [C,...] if not `batched`. This is the buffer of the region's input where that
+    was stored so (no copy), else a stage of its own, tagged "pad".
+    """
+    wanted = Layout(tuple(before), tuple(after), fill)
+    stored = kernel.image(x, wanted) if batched else None
+    if stored is not None:
+        layout, tensor = stored
+        origin = tuple(map(operator.sub, layout.before, wanted.before))
+        return Images(tensor, channels_last=True, origin=origin if any(origin) else ())
+    images = Images(x, batched)
+    sizes = wanted.storage((images.batch, images.channels, *images.space))
+    space = images.space
+
+    def element(*at: Index) -> Any:
+        n, c, position = split_index(at, True, True)
+        inside: list[Any] = []
+        for i, b, size, whole in zip(position, before, space, sizes[1:-1], strict=True):
+            inside += within(i, b, b + size, whole)
+        moved = [i - b for i, b in zip(position, before, strict=True)]
+        return guarded(inside, images.at(n, c, moved), tirx.const(fill, x.dtype))
+
+    tensor = te.compute(sizes, element, name="padded", attrs={"schedule": "pad"})
+    return Images(tensor, channels_last=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,108 @@
+"""Which values are stored channels last, and with how much border.
+
+Kernels that read images say what they would like (`KernelBuilder.wishes`): channels last, with the
+border that their windows reach into. A value gets a layout if such a kernel makes or reads it, or
+if it lies between values that have one. All others, and what the model is given or returns, are
+plain.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch._ops import OpOverload
+from torch.fx import Node
+
+from ...targets.target import Target
+from ..ir.layout import Layout, common_layout
+from ..ir.op_kinds import Kind, kind_of
+from ..ir.program import Program, node_spec
+from ..ir.regions import Region
+from .builder import Array
+from .region import lower_region
+from .signature import region_signature
+
+aten = torch.ops.aten
+
+# Operators whose results are images if their operands are, though they move elements.
+_KEEP_AXES = {aten.slice, aten.flip, aten.cat, aten.constant_pad_nd, aten.roll}
+
+
+def choose_layouts(
+    program: Program,
+    todo: Sequence[Region],
+    target: Target,
+    weights: Mapping[Node, Array],
+) -> dict[Node, Layout]:
+    """The layouts of all values that are stored channels last.
+
+    Args:
+        program: The program that consists of the regions.
+        todo: Its regions, in order.
+        target: The core the kernels are compiled for.
+        weights: The values of all constants.
+    """
+    search = _Search(target, weights)
+    for region in todo:
+        search.add(region)
+    returned = set(program.output_nodes)
+    chosen: dict[Node, Layout] = {}
+    for region in todo:
+        for node in region.outputs:
+            if search.is_image(node, region, chosen):
+                layout = search.layout(node)
+                if node not in returned or layout.is_plain(node_spec(node).shape):
+                    chosen[node] = layout
+    for node in program.input_nodes:
+        if node in search.wishes and search.layout(node).is_plain(node_spec(node).shape):
+            chosen[node] = search.layout(node)
+    return chosen
+
+
+@dataclass
+class _Search:
+    """What the kernels of a program wish for."""
+
+    target: Target
+    weights: Mapping[Node, Array]
+    wishes: dict[Node, list[Layout]] = field(default_factory=dict)
+    makers: set[Region] = field(default_factory=set)  # regions whose results are images
+    _known: dict[str, tuple[dict[int, list[Layout]], bool]] = field(default_factory=dict)
+
+    def add(self, region: Region) -> None:
+        """Collect the wishes of one region."""
+        if not any(len(node_spec(n).shape) > 2 for n in region.inputs):
+            return
+        key = region_signature(region, {})
+        if key not in self._known:
+            own = {n: self.weights[n] for n in region.inputs if n in self.weights}
+            made = lower_region(region, self.target, own, {})
+            self._known[key] = made.wishes, made.makes_images
+        wishes, makes_images = self._known[key]
+        for index, layouts in wishes.items():
+            self.wishes.setdefault(region.inputs[index], []).extend(layouts)
+        if makes_images:
+            self.makers.add(region)
+
+    def layout(self, node: Node) -> Layout:
+        """The layout of a value that is an image."""
+        rank = len(node_spec(node).shape)
+        return common_layout(self.wishes.get(node, [Layout.without_border(rank)]))
+
+    def is_image(self, node: Node, region: Region, chosen: Mapping[Node, Layout]) -> bool:
+        """Whether a result of a region is stored channels last."""
+        shape = node_spec(node).shape
+        if len(shape) < 3 or (kind_of(node) is Kind.VIEW and len(region.nodes) == 1):
+            return False
+        if region in self.makers or node in self.wishes:
+            return True
+        return all(map(_keeps_axes, region.nodes)) and any(
+            source in chosen and len(node_spec(source).shape) == len(shape)
+            for source in region.inputs
+        )
+
+
+def _keeps_axes(node: Node) -> bool:
+    if kind_of(node) is Kind.ELEMENTWISE:
+        return True
+    return isinstance(node.target, OpOverload) and node.target.overloadpacket in _KEEP_AXES
