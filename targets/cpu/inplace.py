@@ -5,7 +5,7 @@ from typing import Any
 import tvm_ffi
 from tvm import DataType
 
-from .stages import Stage, stages
+from .stages import Stage, stages, touches
 
 
 def inplace_pairs(sch: Any, inputs: int) -> tuple[tuple[int, int], ...]:
@@ -27,7 +27,7 @@ def inplace_pairs(sch: Any, inputs: int) -> tuple[tuple[int, int], ...]:
         if _same_layout(buffer, outputs[0])
         and last.strides(buffer) == last.strides(outputs[0])
         and _reads_its_own_place(last, buffer)
-        and not any(region.source.same_as(buffer) for s in others for region in s.node.reads)
+        and not any(touches(other, buffer) for other in others)
     )
 
 

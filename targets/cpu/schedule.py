@@ -14,13 +14,13 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, gemm
+from . import conv, gemm, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
 from .stages import Stage, stages
 
-_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule}
+_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "winograd": winograd.schedule}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,173 @@
+"""How one Winograd convolution is cut: tiles, panels, blocks, and what it costs.
+
+An output of OH x OW is cut into square tiles; a tile of m x m outputs needs (m + 2)^2 products per
+pair of channels instead of 9 m^2 (Lavin and Gray 2016, arXiv:1509.09308). The products of one
+position in the tile are a matrix product over all tiles: [tiles, C] * [C, O].
+"""
+
+from dataclasses import dataclass
+
+from ...target import Target
+from ..tiles import is_arm
+
+LINE_BYTES = 64
+FLOAT_BYTES = 4
+PIXEL_COST = 7  # vector instructions of both transforms per element of a transformed tile
+DIRECT_COST = 1.25  # instructions per multiply-add of a direct convolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The sizes of one kernel. `rows` tiles are a panel, `panels` of them a block."""
+
+    tile: int  # outputs along each side of a tile: m of F(m x m, 3 x 3)
+    lanes: int  # floats of a vector
+    by_lane: bool  # multiplies by one lane of a vector, as ARM does
+    rows: int  # tiles of a register tile
+    vectors: int  # vectors of output channels of a register tile
+    batch: int
+    sizes: tuple[int, int]  # OH, OW
+    depth: int  # input channels
+    outputs: int  # output channels
+    blocks: int  # each does all three steps before the next one
+
+    @property
+    def taps(self) -> int:
+        """Inputs along each side of a tile."""
+        return self.tile + 2
+
+    @property
+    def positions(self) -> int:
+        """Elements of a transformed tile."""
+        return self.taps**2
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tiles down and across one image."""
+        return -(-self.sizes[0] // self.tile), -(-self.sizes[1] // self.tile)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all images."""
+        return self.batch * self.grid[0] * self.grid[1]
+
+    @property
+    def all_panels(self) -> int:
+        """Panels of all blocks that have tiles."""
+        return -(-self.tiles // self.rows)
+
+    @property
+    def panels(self) -> int:
+        """Panels of one block."""
+        return -(-self.all_panels // self.blocks)
+
+    @property
+    def columns(self) -> int:
+        """Output channels of a register tile."""
+        return self.vectors * self.lanes
+
+    @property
+    def column_panels(self) -> int:
+        """Register tiles side by side over all output channels."""
+        return -(-self.outputs // self.columns)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Transformed inputs: [block, panel, position, (channel / lanes, row, lane)].
+
+        A row of a position is what the product reads in one go. Behind it lies one unused line:
+        positions would else be a power of two apart and evict each other from the cache.
+        """
+        vectors = -(-self.depth // self.lanes)
+        line = LINE_BYTES // FLOAT_BYTES
+        return self.blocks, self.panels, self.positions, vectors * self.rows * self.lanes + line
+
+    @property
+    def product_shape(self) -> tuple[int, ...]:
+        """Products: [block, panel, column panel, position, (row, column)]."""
+        tile = self.rows * self.columns
+        return self.blocks, self.panels, self.column_panels, self.positions, tile
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Transformed weights: [position, column panel, channel, column]."""
+        return self.positions, self.column_panels, self.depth, self.columns
+
+    @property
+    def cost(self) -> float:
+        """Vector instructions of the kernel; a float of weights from memory counts as one."""
+        product = self.positions * self.all_panels * _register_tile_cost(self)
+        weights = self.positions * self.depth * self.outputs
+        channels = (self.depth + self.outputs) / self.lanes
+        return max(product, weights) + self.tiles * self.positions * channels * PIXEL_COST / 2
+
+
+def winograd_plan(
+    target: Target, tile: int, batch: int, sizes: tuple[int, int], depth: int, outputs: int
+) -> Plan:
+    """The plan for `batch` images of `sizes` outputs, from `depth` to `outputs` channels."""
+    lanes = target.lanes(32)
+
+    def plan(rows: int, vectors: int, blocks: int = 1) -> Plan:
+        return Plan(
+            tile=tile,
+            lanes=lanes,
+            by_lane=is_arm(target),
+            rows=rows,
+            vectors=vectors,
+            batch=batch,
+            sizes=sizes,
+            depth=depth,
+            outputs=outputs,
+            blocks=blocks,
+        )
+
+    fitting = [
+        plan(rows, vectors)
+        for vectors in range(1, 5)
+        for rows in range(1, 15)
+        if _registers(target, rows, vectors) <= target.simd_registers
+    ]
+    best = min(fitting, key=lambda p: p.all_panels * _register_tile_cost(p))
+    blocks = min(range(1, best.all_panels + 1), key=lambda n: _traffic(target, best, n))
+    return plan(best.rows, best.vectors, blocks)
+
+
+def direct_cost(
+    target: Target, batch: int, sizes: tuple[int, int], depth: int, outputs: int
+) -> float:
+    """Vector instructions of a direct 3 x 3 convolution, to compare with `Plan.cost`."""
+    columns = -(-outputs // target.lanes(32))
+    product = batch * sizes[0] * sizes[1] * columns * depth * 9 * DIRECT_COST
+    return max(product, 9 * depth * outputs)
+
+
+def _registers(target: Target, rows: int, vectors: int) -> int:
+    """Vector registers that the loop of a register tile wants."""
+    if is_arm(target):
+        return rows * vectors + rows + vectors + 2
+    return rows * vectors + vectors + 1
+
+
+def _register_tile_cost(plan: Plan) -> float:
+    """Instructions of one register tile times the column panels it takes.
+
+    Inputs and weights are loaded in pairs, or broadcast as part of a load.
+    """
+    rows, vectors = plan.rows, plan.vectors
+    accumulators = rows * vectors
+    if plan.by_lane:
+        step = accumulators + rows / (2 * plan.lanes) + vectors / 2 + 0.5
+    else:
+        step = accumulators + (rows + vectors) / 2 + 0.5
+    stalled = max(step, 8.0)  # a multiply-add is ready for the next one after about 8 of them
+    return plan.column_panels * (plan.depth * stalled + 1.5 * accumulators + 10)
+
+
+def _traffic(target: Target, plan: Plan, blocks: int) -> tuple[float, int]:
+    """Floats that cross L2 with so many blocks: weights once per block, inputs if they are many."""
+    weights = plan.positions * plan.depth * plan.outputs
+    panel = plan.positions * plan.rows * (plan.depth + plan.outputs)
+    room = target.l2_bytes / FLOAT_BYTES / 2
+    overflow = 2 * panel * plan.all_panels if -(-plan.all_panels // blocks) * panel > room else 0
+    return (blocks * weights + overflow, blocks)
