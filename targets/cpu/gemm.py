@@ -13,6 +13,7 @@ from tvm import tirx
 from ..target import Target
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
+from .pack_rows import packed_operand, schedule_packing
 from .stages import Stage, stage_of, stages, touches, uses
 from .tiles import Tile, product_tile
 
@@ -23,10 +24,12 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     """Schedule one "gemm" accumulation and its epilogue; returns the names of what it scheduled."""
     product = stage.block
     lanes = target.lanes(32)
-    stage = _with_flat_rows(sch, stage_of(sch, stage.block))
+    packed = packed_operand(sch, stage)
+    if packed is None:
+        stage = _with_flat_rows(sch, stage_of(sch, stage.block))
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     batch, m, n = _loops(sch, tail, stage)
-    tile = _tile(sch, stage, target, m)
+    tile = _tile(stage, target, packed, int(sch.get(m).extent))
     rows_outer, rows = split_tiles(sch, m, tile.rows)
     cols_outer, vectors, vector = split_tiles(sch, n, tile.columns // lanes, lanes)
     outer, inner = _order(sch, tile, rows_outer, cols_outer, parallel)
@@ -36,16 +39,21 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     store_tile(sch, [rows], vectors, vector)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, batch, outer)
-    micro_kernel(sch, product, target, steps=tile.steps, left=_cacheable_left(stage))
-    return {stage.name, stage_of(sch, tail).name}
+    scheduled = {stage.name, stage_of(sch, tail).name}
+    if packed is not None:
+        at = rows_outer if outer is rows_outer else None
+        scheduled.add(schedule_packing(sch, packed[0], at, parallel))
+    left = packed[1] if packed else _cacheable_left(stage)
+    micro_kernel(sch, product, target, steps=tile.steps, left=left)
+    return scheduled
 
 
-def _tile(sch: Any, stage: Stage, target: Target, m: Any) -> Tile:
-    """The register tile of the product, whose panels are as wide as the rule packed them."""
+def _tile(stage: Stage, target: Target, packed: tuple[Stage, int] | None, rows: int) -> Tile:
+    """The register tile of the product; its sizes are those in which the rule packed operands."""
     panel = int(dict(stage.node.annotations.items()).get("panel", 0))
-    rows, columns = int(sch.get(m).extent), stage.extents[-1]
     depth = math.prod(int(v.dom.extent) for v in stage.node.iter_vars if int(v.iter_type) == 2)
-    return product_tile(target, rows, columns, depth, panel)
+    height = packed[0].extents[2] if packed else 0
+    return product_tile(target, rows, stage.extents[-1], depth, panel=panel, height=height)
 
 
 def _order(sch: Any, tile: Tile, rows: Any, panels: Any, parallel: bool) -> tuple[Any, Any]:

@@ -60,7 +60,7 @@ def micro_kernel(
     by_lane = left is not None and is_arm(target) and steps > 1
     group = min(lanes, steps) if by_lane else 1
     outer, groups, inner = split_tiles(sch, reduce[-1], max(1, steps // group), group)
-    sch.reorder(*reduce[:-1], outer, groups, inner, *rows, vectors, vector)
+    sch.reorder(*reduce[:-1], outer, groups, inner, vectors, *rows, vector)
     sch.vectorize(vector)
     for loop in (groups, inner, *rows, vectors):
         sch.unroll(loop)

@@ -7,14 +7,15 @@ included, and what it moves between the caches.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..target import Target
 
 MOST_ROWS = 14
 MANY_ROWS = 56  # what `panel_columns` takes for the rows of a matrix that it knows nothing about
-_STEPS = 8  # of the reduction per block on ARM: a loop's overhead is then 2 % of its work
+_LDP_BYTES = 1024
+_BLOCK_FMAS = 192  # of one block of steps: a loop's overhead is then 2 % of its work
 _IN_ORDER = ("cortex-a53", "cortex-a55", "cortex-a8", "cortex-a9", "generic")
 
 
@@ -26,6 +27,7 @@ class Tile:
     columns: int
     steps: int
     rows_inside: bool = True  # whether the tiles of one panel of columns run one after another
+    packs: bool = False  # whether the rows are copied so that loads of A come in pairs
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ _ARM = _Costs(1, 4, 0.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
 _X86 = _Costs(0.5, 8, 0.12, 0.12, 0.5, 1.0, 8, 0.001, 0.01)
 
 
+PACKED_COLUMNS = 4  # neighbors of one row that stay together where rows are packed
+_PACKING = 1.6  # instructions per vector of A that is copied
+
+
 def panel_columns(target: Target, columns: int) -> int:
     """Columns of one panel for a matrix of `columns` columns that meets inputs of many rows."""
     return product_tile(target, MANY_ROWS, columns, 256).columns
@@ -59,16 +65,36 @@ def panel_columns(target: Target, columns: int) -> int:
 def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
     """The tile for a GEMM of `rows` rows over weights packed `panel` columns wide."""
     most = most_rows(target, max(1, panel // target.lanes(32)))
-    return Tile(_even_split(rows, most), panel, steps(target))
+    height = _even_split(rows, most)
+    return Tile(height, panel, steps(target, height, panel // target.lanes(32)))
 
 
 @lru_cache(maxsize=4096)
-def product_tile(target: Target, rows: int, columns: int, depth: int, panel: int = 0) -> Tile:
+def product_tile(
+    target: Target,
+    rows: int,
+    columns: int,
+    depth: int,
+    *,
+    panel: int = 0,
+    height: int = 0,
+    packs: bool = False,
+) -> Tile:
     """The tile for [rows, depth] x [depth, columns], the first of the cheapest ones.
 
-    `panel` > 0: the second matrix is already packed in panels that wide.
+    Args:
+        target: The CPU.
+        rows: Of the first matrix.
+        columns: Of the second matrix.
+        depth: Columns of the first matrix.
+        panel: If not 0, the second matrix is already packed in panels that wide.
+        height: If not 0, the first matrix is already packed in tiles of so many rows.
+        packs: Whether it may be packed.
     """
-    tiles = _candidates(target, rows, columns, panel)
+    choices = (False, True) if packs and can_pack(target, rows, depth) else (False,)
+    packings = (True,) if height else choices
+    plain = _candidates(target, rows, columns, panel, height)
+    tiles = (replace(tile, packs=packs) for tile in plain for packs in packings)
     return min(tiles, key=lambda tile: _cost(target, tile, rows, columns, depth))
 
 
@@ -83,22 +109,33 @@ def most_rows(target: Target, vectors: int) -> int:
     return max(1, min(most, MOST_ROWS))
 
 
-def steps(target: Target) -> int:
-    """Steps of the reduction that are one block of straight code."""
+def can_pack(target: Target, rows: int, depth: int) -> bool:
+    """Whether rows can be packed: by lane, in whole vectors, where a register pair is one load."""
+    pairs = is_arm(target) and target.pointer_bits == 64
+    return pairs and rows > 1 and depth % PACKED_COLUMNS == 0
+
+
+def steps(target: Target, rows: int, vectors: int) -> int:
+    """Steps of the reduction that are one block of straight code.
+
+    On ARM as many as make a loop's overhead small, while one base register reaches all weights of
+    a block by LDP (DDI 0487, C6.2: offsets of 7 bits, times 16 bytes).
+    """
     if is_arm(target):
-        return _STEPS
+        reached = (count for count in (16, 8) if 16 * vectors * count <= _LDP_BYTES)
+        return next((count for count in reached if rows * vectors * count <= _BLOCK_FMAS), 4)
     return 2 if target.simd_registers >= 32 else 4
 
 
-def _candidates(target: Target, rows: int, columns: int, panel: int) -> Iterator[Tile]:
+def _candidates(target: Target, rows: int, columns: int, panel: int, height: int) -> Iterator[Tile]:
     """Every tile that fits the registers, wide ones first."""
     lanes = target.lanes(32)
     most = min(16 if is_arm(target) else 8, -(-columns // lanes))
     for vectors in [panel // lanes] if panel else range(most, 0, -1):
         tallest = min(rows, most_rows(target, vectors))
-        for height in range(tallest, 0, -1):
+        for tall in [height] if height else range(tallest, 0, -1):
             for inside in (True, False):
-                yield Tile(height, vectors * lanes, steps(target), inside)
+                yield Tile(tall, vectors * lanes, steps(target, tall, vectors), inside)
 
 
 def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> float:
@@ -109,15 +146,18 @@ def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> fl
     for height, many in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1)):
         for width, wide in ((vectors, all_vectors // vectors), (all_vectors % vectors, 1)):
             if height and width:
-                total += many * wide * _tile_cost(target, height, width, depth)
+                total += many * wide * _tile_cost(target, height, width, depth, tile.packs)
+    if tile.packs:
+        total += _PACKING * rows * depth / lanes
     return total + _traffic(target, tile, rows, columns, depth)
 
 
-def _tile_cost(target: Target, rows: int, vectors: int, depth: int) -> float:
+def _tile_cost(target: Target, rows: int, vectors: int, depth: int, packed: bool) -> float:
     """Cycles of one register tile."""
     costs = _ARM if is_arm(target) else _X86
     multiply = costs.fma * max(rows * vectors, costs.chains)
-    step = multiply + costs.left * rows + costs.right * vectors + costs.block / steps(target)
+    load = rows * costs.left / (2 if packed else 1) + vectors * costs.right
+    step = multiply + load + costs.block / steps(target, rows, vectors)
     return depth * step + costs.element * rows * vectors + costs.tile
 
 

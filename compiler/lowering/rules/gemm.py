@@ -9,14 +9,14 @@ is partial, and the stage that follows drops the padding.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from tvm import te, tirx
 
-from ....targets.cpu.tiles import MANY_ROWS, product_tile
+from ....targets.cpu.tiles import MANY_ROWS, PACKED_COLUMNS, Tile, product_tile
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
@@ -36,6 +36,7 @@ class RightOperand:
     columns: int
     read: Callable[[Sequence[Index], Index, Index], Any]
     panel: int = 0
+    tile: Tile | None = None  # of the product it is packed for
 
 
 def accumulator(dtype: str) -> str:
@@ -53,14 +54,15 @@ def right_operand(
     *batches, depth, columns = shape_of(tensor)
     if k_last:
         depth, columns = columns, depth
-    width = product_tile(kernel.target, rows, columns, depth).columns
+    tile = product_tile(kernel.target, rows, columns, depth, packs=not batches)
+    width = tile.columns
     if not kernel.is_constant(tensor):
         plain = RightOperand(columns, partial(_read_plain, tensor, k_last))
         contiguous = not k_last and columns % kernel.target.lanes(32) == 0
         return plain if contiguous else in_panels(plain, depth, batches, width, kernel)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
     packed = kernel.pack(tensor, partial(_pack_panels, width=width, k_last=k_last), name)
-    return _panels(packed, columns, kernel)
+    return replace(_panels(packed, columns, kernel), tile=tile)
 
 
 def in_panels(
@@ -91,14 +93,39 @@ def flat_product(
     left: te.Tensor, right: RightOperand, out: TensorSpec, finish: Finish | None = None
 ) -> te.Tensor:
     """The product left [..., k] * right [k, n], left's leading axes taken as one axis m."""
-    rows = shape_of(left)[:-1]
-    total = accumulate(
-        lambda batch, m, k: left(*unflatten_index(m, rows), k),
+    *rows, depth = shape_of(left)
+    total = rows_product(
+        lambda m, k: left(*unflatten_index(m, rows), k),
         right,
-        (math.prod(rows), int(left.shape[-1])),
+        (math.prod(rows), depth),
         accumulator(out.dtype),
     )
     return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
+
+
+def rows_product(
+    left: Callable[[Index, Index], Any], right: RightOperand, extents: tuple[int, int], dtype: str
+) -> te.Tensor:
+    """P[m, n] = sum_k left(m, k) * right.read(k, n); the rows are packed where that pays."""
+    rows, depth = extents
+    if right.tile is None or not right.tile.packs:
+        return accumulate(lambda batch, m, k: left(m, k), right, extents, dtype)
+    height, lanes = right.tile.rows, PACKED_COLUMNS
+
+    def element(tile: Index, group: Index, row: Index, column: Index) -> Any:
+        m = tile * height + row
+        value = left(m, group * lanes + column)
+        inside = within(m, 0, rows, rows + -rows % height)
+        return guarded(inside, value, tirx.const(0, value.ty.dtype))
+
+    shape = (-(-rows // height), depth // lanes, height, lanes)
+    notes = {"schedule": "pack_rows", "count": rows}
+    packed = te.compute(shape, element, name="packed_rows", attrs=notes)
+
+    def read(batch: Sequence[Index], m: Index, k: Index) -> Any:
+        return packed(m // height, k // lanes, m % height, k % lanes)
+
+    return accumulate(read, right, extents, dtype)
 
 
 def row_sums(
