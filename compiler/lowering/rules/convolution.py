@@ -12,7 +12,7 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
-from .gemm import RightOperand, accumulate, accumulator, finished
+from .gemm import accumulator, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .windows import Images, Sizes, Window, framed, per_axis, split_index
 
@@ -127,18 +127,15 @@ def _pointwise(
     images: Images, w: te.Tensor, space: Sequence[int], dtype: str, kernel: KernelBuilder
 ) -> Total:
     """Taps of size 1 over images without gaps: a product of flattened positions P[p,o]."""
-    depth = int(w.shape[1])
-    rows, weight = _panels(w, 1, kernel)
     batched = (images.batch, *space)
+    rows, depth = math.prod(batched), int(w.shape[1])
+    right = right_operand(w, kernel, k_last=True, rows=rows, taps=len(space))
 
-    def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
+    def left(m: Index, k: Index) -> Any:
         n, *position = unflatten_index(m, batched)
         return images.at(n, k, position)
 
-    def right(batch: Sequence[Index], k: Index, n: Index) -> Any:
-        return weight(n, k, [0] * (len(space)))
-
-    total = accumulate(left, RightOperand(rows, right), (math.prod(batched), depth), dtype)
+    total = rows_product(left, right, (rows, depth), dtype)
     return lambda n, o, position: total(flatten_index((n, *position), batched), o)
 
 

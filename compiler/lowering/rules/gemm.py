@@ -45,23 +45,29 @@ def accumulator(dtype: str) -> str:
 
 
 def right_operand(
-    tensor: te.Tensor, kernel: KernelBuilder, *, k_last: bool, rows: int = MANY_ROWS
+    tensor: te.Tensor,
+    kernel: KernelBuilder,
+    *,
+    k_last: bool,
+    rows: int = MANY_ROWS,
+    taps: int = 0,
 ) -> RightOperand:
     """Wrap `tensor` [..., k, n], or [..., n, k] if `k_last`; weights are packed in panels.
 
-    `rows` are those of the left operand.
+    `rows` are those of the left operand; `taps` more axes of size 1 may follow.
     """
-    *batches, depth, columns = shape_of(tensor)
+    *batches, depth, columns = shape_of(tensor)[: len(tensor.shape) - taps]
     if k_last:
         depth, columns = columns, depth
     tile = product_tile(kernel.target, rows, columns, depth, packs=not batches)
     width = tile.columns
     if not kernel.is_constant(tensor):
-        plain = RightOperand(columns, partial(_read_plain, tensor, k_last))
+        plain = RightOperand(columns, partial(_read_plain, tensor, k_last, taps))
         contiguous = not k_last and columns % kernel.target.lanes(32) == 0
         return plain if contiguous else in_panels(plain, depth, batches, width, kernel)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
-    packed = kernel.pack(tensor, partial(_pack_panels, width=width, k_last=k_last), name)
+    transform = partial(_pack_panels, width=width, k_last=k_last, taps=taps)
+    packed = kernel.pack(tensor, transform, name)
     return replace(_panels(packed, columns, kernel), tile=tile)
 
 
@@ -194,11 +200,13 @@ def broadcast_read(tensor: te.Tensor, at: Sequence[Index]) -> Any:
     return tensor(*(0 if size == 1 else i for i, size in zip(last, sizes, strict=True)))
 
 
-def _read_plain(tensor: te.Tensor, k_last: bool, batch: Sequence[Index], k: Index, n: Index) -> Any:
-    sizes = shape_of(tensor)[:-2]
+def _read_plain(
+    tensor: te.Tensor, k_last: bool, taps: int, batch: Sequence[Index], k: Index, n: Index
+) -> Any:
+    sizes = shape_of(tensor)[: -2 - taps]
     own = batch[len(batch) - len(sizes) :]
     lead = [0 if size == 1 else i for i, size in zip(own, sizes, strict=True)]
-    return tensor(*lead, n, k) if k_last else tensor(*lead, k, n)
+    return tensor(*lead, *((n, k) if k_last else (k, n)), *[0] * taps)
 
 
 def _read_panels(packed: te.Tensor, batch: Sequence[Index], k: Index, n: Index) -> Any:
@@ -208,8 +216,9 @@ def _read_panels(packed: te.Tensor, batch: Sequence[Index], k: Index, n: Index) 
     return packed(*lead, tirx.floordiv(n, width), k, tirx.floormod(n, width))
 
 
-def _pack_panels(weight: Array, *, width: int, k_last: bool) -> Array:
+def _pack_panels(weight: Array, *, width: int, k_last: bool, taps: int) -> Array:
     """[..., k, n] (or [..., n, k]) -> [..., n / width, k, width], the last panel zero-padded."""
+    weight = weight.reshape(weight.shape[: weight.ndim - taps])
     columns_first = weight if k_last else weight.swapaxes(-1, -2)
     *batch, n, k = columns_first.shape
     padding = [(0, 0)] * len(batch) + [(0, -n % width), (0, 0)]
