@@ -19,6 +19,7 @@ from .errors import CompileError
 from .frontend.trace import trace
 from .ir.program import Program
 from .library.build import build_library
+from .lowering.options import KernelOptions
 from .pass_base import Pass
 from .pass_manager import optimize
 from .pass_text import parse
@@ -26,7 +27,6 @@ from .planning import plan_memory
 
 Progress = Callable[[str, float], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MOST_THREADS = 64
 
 
 def compile(
@@ -37,6 +37,7 @@ def compile(
     passes: str | Sequence[Pass | str] = (),
     name: str = "model",
     threads: int = 1,
+    winograd: int = 4,
     weights: str = "embed",
     print_after: str | None = None,
     stop_at: int | None = None,
@@ -53,6 +54,8 @@ def compile(
         passes: Passes (objects or text) to run before the target's own pipeline.
         name: Prefix of every C symbol and file.
         threads: Most threads one inference may use.
+        winograd: Side of the largest tile of 3x3 convolutions by Winograd's algorithm: 4 (fastest,
+            rounding errors up to 1e-5 of the largest output in each layer), 2 or 0 (none).
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
         print_after: Name of a pass, or "all": print the program after it.
         stop_at: Run only the first n passes (the program may then be too raw to compile).
@@ -64,7 +67,8 @@ def compile(
         CompileError: The model, the inputs or an option cannot be compiled; it says where and why.
     """
     device = _target(target)
-    _check_options(name, threads, weights)
+    _check_options(name, weights)
+    options = KernelOptions(threads=threads, winograd=winograd)
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
         program = trace(model, example_inputs)
@@ -81,7 +85,7 @@ def compile(
     from .lowering.lower import lower
 
     with clock.stage("lower"):
-        lowered = lower(program, device, name=name, threads=threads, progress=clock.progress)
+        lowered = lower(program, device, name=name, options=options, progress=clock.progress)
         plan = plan_memory(lowered)
     with clock.stage("codegen"):
         machine_code = compile_kernels(list(lowered.kernels.values()), device)
@@ -145,12 +149,10 @@ def _passes(passes: str | Sequence[Pass | str]) -> Iterator[Pass]:
             )
 
 
-def _check_options(name: str, threads: int, weights: str) -> None:
+def _check_options(name: str, weights: str) -> None:
     if not _NAME.fullmatch(name):
         raise CompileError(
             "the name must be a C identifier", got=f"name={name!r}", fix="letters, digits and _"
         )
-    if not 1 <= threads <= _MOST_THREADS:
-        raise CompileError(f"threads must be 1 to {_MOST_THREADS}", got=f"threads={threads}")
     if weights not in ("embed", "file"):
         raise CompileError('weights must be "embed" or "file"', got=f"weights={weights!r}")

@@ -10,8 +10,12 @@ from tvm import te
 from ...targets.cpu.tiles import panel_columns
 from ...targets.target import Target
 from ..ir.layout import Layout
+from .options import KernelOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+_DEFAULTS = KernelOptions()
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class KernelBuilder:
     Args:
         target: The core the kernel is compiled for.
         constants: The values of those placeholders that are weights; bfloat16 as a uint16 view.
+        options: What the user chose about the kernels.
         images: The inputs that are stored channels last.
     """
 
@@ -51,9 +56,11 @@ class KernelBuilder:
         self,
         target: Target,
         constants: Mapping[te.Tensor, Array],
+        options: KernelOptions = _DEFAULTS,
         images: Sequence[StoredImage] = (),
     ) -> None:
         self.target = target
+        self.options = options
         self.packed: list[Packed] = []
         self.inspected: list[te.Tensor] = []  # weights whose values decided about the kernel
         self.wishes: list[tuple[te.Tensor, Layout]] = []  # how rules wanted tensors stored

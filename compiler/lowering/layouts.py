@@ -19,6 +19,7 @@ from ..ir.op_kinds import Kind, kind_of
 from ..ir.program import Program, node_spec
 from ..ir.regions import Region
 from .builder import Array
+from .options import KernelOptions
 from .region import lower_region
 from .signature import region_signature
 
@@ -32,6 +33,7 @@ def choose_layouts(
     program: Program,
     todo: Sequence[Region],
     target: Target,
+    options: KernelOptions,
     weights: Mapping[Node, Array],
 ) -> dict[Node, Layout]:
     """The layouts of all values that are stored channels last.
@@ -40,9 +42,10 @@ def choose_layouts(
         program: The program that consists of the regions.
         todo: Its regions, in order.
         target: The core the kernels are compiled for.
+        options: What the user chose about the kernels.
         weights: The values of all constants.
     """
-    search = _Search(target, weights)
+    search = _Search(target, options, weights)
     for region in todo:
         search.add(region)
     returned = set(program.output_nodes)
@@ -64,6 +67,7 @@ class _Search:
     """What the kernels of a program wish for."""
 
     target: Target
+    options: KernelOptions
     weights: Mapping[Node, Array]
     wishes: dict[Node, list[Layout]] = field(default_factory=dict)
     makers: set[Region] = field(default_factory=set)  # regions whose results are images
@@ -76,7 +80,7 @@ class _Search:
         key = region_signature(region, {})
         if key not in self._known:
             own = {n: self.weights[n] for n in region.inputs if n in self.weights}
-            made = lower_region(region, self.target, own, {})
+            made = lower_region(region, self.target, own, {}, self.options)
             self._known[key] = made.wishes, made.makes_images
         wishes, makes_images = self._known[key]
         for index, layouts in wishes.items():

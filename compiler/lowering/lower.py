@@ -9,22 +9,24 @@ import torch
 from torch.fx import Node
 
 from ...targets.cpu.codegen import RawKernel, lower_kernel
-from ...targets.cpu.schedule import schedule_kernel
+from ...targets.cpu.schedule import Scheduled, schedule_kernel
 from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.op_kinds import Kind, kind_of
 from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
-from .border import border_kernel
 from .builder import Array
 from .layouts import choose_layouts
 from .macs import macs
+from .options import KernelOptions
 from .program import Call, Lowered, Value, ValueKind
 from .region import Argument, lower_region, weight_array
+from .rules.borders import border_kernel
 from .signature import region_signature
 
 Progress = Callable[[str, float], None]
+_DEFAULTS = KernelOptions()
 
 
 def lower(
@@ -32,7 +34,7 @@ def lower(
     target: Target,
     *,
     name: str,
-    threads: int = 1,
+    options: KernelOptions = _DEFAULTS,
     progress: Progress | None = None,
 ) -> Lowered:
     """Lower every region of an optimized program for a CPU.
@@ -41,7 +43,7 @@ def lower(
         program: Regions already formed.
         target: The core to generate code for.
         name: Prefix of every C symbol.
-        threads: Upper bound of threads that one inference uses.
+        options: What the user chose about the kernels.
         progress: Called with a stage and the fraction done.
     """
     todo = regions(program)
@@ -51,8 +53,8 @@ def lower(
         for node in region.inputs
         if _is_weight(node)
     }
-    layouts = choose_layouts(program, todo, target, weights)
-    builder = _Builder(program, target, name, threads, weights, layouts)
+    layouts = choose_layouts(program, todo, target, options, weights)
+    builder = _Builder(program, target, name, options, weights, layouts)
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
@@ -76,7 +78,7 @@ class _Builder:
     program: Program
     target: Target
     name: str
-    threads: int
+    options: KernelOptions
     weights: dict[Node, Array]
     layouts: dict[Node, Layout]
     values: dict[str, Value] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class _Builder:
         return Lowered(
             name=self.name,
             target=self.target,
-            threads=self.threads,
+            threads=self.options.threads,
             values=self.values,
             calls=tuple(self.calls),
             kernels=self.kernels,
@@ -176,7 +178,7 @@ class _Builder:
         key = f"border {layout} of {spec}"
         if key not in self._borders:
             self._borders[key] = f"{self.name}_k{len(self.kernels)}"
-            func = border_kernel(spec, layout)
+            func = Scheduled(border_kernel(spec, layout), ())
             self.kernels[self._borders[key]] = lower_kernel(func, self._borders[key], self.target)
         self.calls.append(
             Call(
@@ -197,8 +199,8 @@ class _Builder:
             if variant.fingerprint == self._fingerprint(region, variant.inspected):
                 return variant
         own = {node: self.weights[node] for node in region.inputs if node in self.weights}
-        lowered = lower_region(region, self.target, own, self.layouts)
-        parallel = self.threads > 1
+        lowered = lower_region(region, self.target, own, self.layouts, self.options)
+        parallel = self.options.threads > 1
         scheduled = schedule_kernel(
             lowered.func, self.target, inputs=len(lowered.arguments), parallel=parallel
         )

@@ -19,6 +19,7 @@ from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
 from . import rules as rules  # registers every rule
 from .builder import Array, KernelBuilder, StoredImage
+from .options import KernelOptions
 from .registry import RULES
 
 Layouts = Mapping[Node, Layout]  # of the values that are stored channels last
@@ -55,7 +56,11 @@ class RegionFunc:
 
 
 def lower_region(
-    region: Region, target: Target, weights: Mapping[Node, Array], layouts: Layouts
+    region: Region,
+    target: Target,
+    weights: Mapping[Node, Array],
+    layouts: Layouts,
+    options: KernelOptions,
 ) -> RegionFunc:
     """Apply the rule of every op of the region.
 
@@ -64,6 +69,7 @@ def lower_region(
         target: The core it is compiled for.
         weights: Values of those inputs that are constants.
         layouts: Inputs and outputs that are stored channels last.
+        options: What the user chose about the kernels.
 
     Raises:
         UnsupportedOp: No rule covers an op.
@@ -71,7 +77,8 @@ def lower_region(
     """
     inputs = [_Input.of(node, index, layouts.get(node)) for index, node in enumerate(region.inputs)]
     constants = {entry.tensor: weights[entry.node] for entry in inputs if entry.node in weights}
-    builder = KernelBuilder(target, constants, [i for entry in inputs for i in entry.images])
+    images = [image for entry in inputs for image in entry.images]
+    builder = KernelBuilder(target, constants, options, images)
     values: dict[Node, Any] = {entry.node: entry.tensor for entry in inputs}
     for node in region.nodes:
         values[node] = _apply_rule(node, values, builder)

@@ -15,6 +15,7 @@ from ..registry import lowers
 from .gemm import accumulator, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .windows import Images, Sizes, Window, framed, per_axis, split_index
+from .winograd import winograd, winograd_tile
 
 aten = torch.ops.aten
 Total = Callable[[Index, Index, Sequence[Index]], Any]  # sums by image, output channel, position
@@ -82,16 +83,37 @@ def _convolve(
 ) -> te.Tensor:
     _, depth, *taps = shape_of(w)
     batched = len(x.shape) == len(w.shape)
-    images = framed(x, window.before, window.after, 0, kernel, batched=batched)
     sizes = out.shape[-len(taps) :]
     dtype = accumulator(out.dtype)
-    if depth == 1 and groups > 1:
+    tile = _winograd_tile(x, w, window, groups, sizes, kernel)
+    after = [a + -size % (tile or 1) for a, size in zip(window.after, sizes, strict=True)]
+    images = framed(x, window.before, after, 0, kernel, batched=batched)
+    if tile:
+        total = winograd(images, w, sizes, tile, dtype, kernel)
+    elif depth == 1 and groups > 1:
         total = _depthwise(images, w, window, sizes, dtype)
     elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
         total = _pointwise(images, w, sizes, dtype, kernel)
     else:
         total = _direct(images, w, window, groups, sizes, dtype, kernel)
     return biased(total, b, out, batched)
+
+
+def _winograd_tile(
+    x: te.Tensor,
+    w: te.Tensor,
+    window: Window,
+    groups: int,
+    sizes: Sequence[int],
+    kernel: KernelBuilder,
+) -> int:
+    """The tile of Winograd's algorithm where it pays, else 0."""
+    tiles = kernel.options.winograd_tiles
+    is_float = {str(x.dtype), str(w.dtype)} == {"float32"}
+    if groups > 1 or len(sizes) != 2 or not (tiles and is_float and kernel.is_constant(w)):
+        return 0
+    batch = int(x.shape[0]) if len(x.shape) == len(w.shape) else 1
+    return winograd_tile(kernel.target, window, shape_of(w), batch, sizes, tiles)
 
 
 def biased(total: Total, b: te.Tensor | None, out: TensorSpec, batched: bool) -> te.Tensor:

@@ -9,7 +9,9 @@ from tvm import te, tirx
 
 from ...ir.layout import Layout
 from ..builder import KernelBuilder
+from .borders import border_statement
 from .indices import Index, guarded, shape_of, within
+from .statements import Statements, for_each, load, store
 
 Sizes = int | Sequence[int]  # an option of all axes, or of each
 
@@ -92,6 +94,8 @@ def framed(
         origin = tuple(map(operator.sub, layout.before, wanted.before))
         return Images(tensor, channels_last=True, origin=origin if any(origin) else ())
     images = Images(x, batched)
+    if isinstance(x.op, te.PlaceholderOp) and images.channels > 1:
+        return _transposed(images, wanted)
     sizes = wanted.storage((images.batch, images.channels, *images.space))
     space = images.space
 
@@ -105,6 +109,25 @@ def framed(
 
     tensor = te.compute(sizes, element, name="padded", attrs={"schedule": "pad"})
     return Images(tensor, channels_last=True)
+
+
+def _transposed(images: Images, layout: Layout) -> Images:
+    """The images copied to that layout, by loops that walk along the rows of each channel."""
+    shape = (images.batch, images.channels, *images.space)
+    copy = Statements()
+    source = copy.input(images.tensor)
+    target = copy.output(layout.storage(shape), str(images.tensor.dtype))
+    if layout.has_border:
+        copy.add(border_statement(target, shape, layout))
+
+    def element(index: list[Index]) -> Any:
+        n, *position, c = index
+        lead = (n,) if images.batched else ()
+        moved = [i + b for i, b in zip(position, layout.before, strict=True)]
+        return store(target, load(source, (*lead, c, *position)), (n, *moved, c))
+
+    copy.add(for_each((images.batch, *images.space, images.channels), element))
+    return Images(copy.tensors("padded")[0], channels_last=True)
 
 
 @dataclass(frozen=True, kw_only=True)

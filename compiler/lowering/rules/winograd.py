@@ -52,7 +52,7 @@ def winograd_tile(
         return 0
     height, width = sizes
     shape = (batch, (height, width), depth, outputs)
-    costs = {tile: winograd_plan(target, tile, *shape).cost for tile in tiles}
+    costs = {tile: winograd_plan(target, tile, *shape).cost(target) for tile in tiles}
     best = min(costs, key=costs.__getitem__, default=0)
     return best if best and costs[best] < _GAIN * direct_cost(target, *shape) else 0
 
