@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .gpt2 import decode_step
+from .layers import LAYERS
 
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]
 
@@ -96,9 +97,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 
 
 def build(name: str) -> Network:
-    """A network in evaluation mode and its inputs, the same on every call."""
+    """A network, or a layer by its name, in evaluation mode and its inputs: always the same."""
     torch.manual_seed(0)
-    model, inputs = NETWORKS[name]()
+    model, inputs = {**NETWORKS, **LAYERS}[name]()
     return model.eval(), inputs
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .layers import LAYERS
 from .networks import NETWORKS
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ def parse_options(
         parser.add_argument("--loops", action="store_true", help="list the innermost loops too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
     options = parser.parse_args()
-    if unknown := set(options.networks) - set(NETWORKS):
+    if unknown := set(options.networks) - {*NETWORKS, *LAYERS}:
         parser.error(f"unknown network {', '.join(sorted(unknown))}")
     options.networks = options.networks or list(NETWORKS)
     return options
@@ -38,6 +39,11 @@ def parse_options(
 def publish(rows: Sequence[Row], path: Path | None) -> None:
     """Print the rows as Markdown; save them as JSON if there is a path."""
     print(markdown(rows), flush=True)
+    save(rows, path)
+
+
+def save(rows: Sequence[Row], path: Path | None) -> None:
+    """Write the rows as JSON if there is a path."""
     if path is not None:
         path.write_text(json.dumps(rows, indent=1) + "\n")
 
