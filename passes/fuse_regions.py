@@ -9,6 +9,7 @@ from torch.fx import Node
 from ..compiler.ir.op_kinds import Kind, is_cheap, kind_of
 from ..compiler.ir.program import Program, node_spec
 from ..compiler.pass_base import Pass
+from .attention_moves import ATTENTION, with_moves
 
 _ATEN = torch.ops.aten
 # Reductions that read each element once, so that what feeds them is computed once as well.
@@ -31,7 +32,8 @@ class FuseRegions(Pass):
     leaves a region and comes back (it is convex by construction):
 
     1. An anchor (product, convolution, pool, ...) and the elementwise operations that follow it
-       in its shape; their other operands, as in a residual addition, come from outside.
+       in its shape; their other operands, as in a residual addition, come from outside. Around an
+       attention, moves and views that keep rows whole instead: it reads and writes in place.
     2. A reduction or normalization with the elementwise operations that follow it, in its own
        shape or broadcast back over the rows that were reduced, and those that feed it, if they
        are cheap enough to be computed in each of its passes over a row.
@@ -71,9 +73,12 @@ class _Fusion:
 
     def groups(self) -> list[list[Node]]:
         """All groups, each in graph order, by the place of their last node."""
+        for node in self.calls:
+            if node.target is ATTENTION:
+                self._merge(self._in_order(with_moves(node, self._is_alone)))
         for kind in (Kind.ANCHOR, Kind.REDUCE):
             for node in self.calls:
-                if self.kind[node] is kind:
+                if self.kind[node] is kind and self._is_alone(node):
                     self._merge(self._with_epilogue(node))
         for node in reversed(self.calls):
             if self.kind[node] in (Kind.ELEMENTWISE, Kind.MOVE) and self._is_alone(node):

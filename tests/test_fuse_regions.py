@@ -188,3 +188,40 @@ def test_fusing_again_replaces_the_old_regions() -> None:
 def test_numbers_follow_the_order_of_the_results(size: int) -> None:
     text = _fused(lambda m, x: m.linear(m.linear(x).relu()).tanh(), torch.randn(size, 4))
     assert [line[-3:] for line in text.splitlines()] == ["{0}", "{0}", "{1}", "{1}", " %4"]
+
+
+def _heads(x: Tensor) -> Tensor:
+    return x.reshape(1, 3, 2, 2).permute(0, 2, 1, 3)
+
+
+def _attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def test_attention_reads_and_writes_its_heads_in_place() -> None:
+    rows = torch.randn(1, 3, 4)
+
+    def compute(_: nn.Module, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return _attended(_heads(q), _heads(k), _heads(v)).permute(0, 2, 1, 3).reshape(1, 3, 4)
+
+    assert len(_groups(compute, rows, rows, rows)) == 1
+
+
+def test_heads_that_something_else_reads_are_stored() -> None:
+    rows = torch.randn(1, 3, 4)
+
+    def compute(_: nn.Module, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        heads = _heads(k)
+        return _attended(_heads(q), heads, heads), heads
+
+    assert ["permute"] in _groups(compute, rows, rows)
+
+
+def test_keys_whose_rows_are_columns_in_memory_are_moved_before() -> None:
+    keys = torch.randn(1, 2, 2, 3)
+
+    def compute(_: nn.Module, q: Tensor, k: Tensor) -> Tensor:
+        moved = k.transpose(2, 3)
+        return _attended(_heads(q), moved, moved)
+
+    assert ["permute"] in _groups(compute, torch.randn(1, 3, 4), keys)

@@ -65,6 +65,7 @@ class KernelBuilder:
         self.inspected: list[te.Tensor] = []  # weights whose values decided about the kernel
         self.wishes: list[tuple[te.Tensor, Layout]] = []  # how rules wanted tensors stored
         self.makes_images = False  # whether a result is best stored channels last
+        self.result_axes: list[int] | None = None  # how the rule's result is permuted afterwards
         self._constants = list(constants.items())
         self._images = images
 

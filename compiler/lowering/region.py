@@ -21,6 +21,7 @@ from . import rules as rules  # registers every rule
 from .builder import Array, KernelBuilder, StoredImage
 from .options import KernelOptions
 from .registry import RULES
+from .rules.origins import written_in_place
 
 Layouts = Mapping[Node, Layout]  # of the values that are stored channels last
 
@@ -81,6 +82,7 @@ def lower_region(
     builder = KernelBuilder(target, constants, options, images)
     values: dict[Node, Any] = {entry.node: entry.tensor for entry in inputs}
     for node in region.nodes:
+        builder.result_axes = _axes_afterwards(node, region)
         values[node] = _apply_rule(node, values, builder)
     outputs = [
         stored_output(values[node], layouts.get(node), builder.makes_images, index)
@@ -144,7 +146,15 @@ def stored_output(result: Any, layout: Layout | None, makes_images: bool, index:
         return te.compute(result.shape, lambda n, c, *space: image(n, *space, c), name=name)
     if isinstance(result.op, te.PlaceholderOp):
         return te.compute(result.shape, lambda *at: result(*at), name=name)
-    return result
+    return written_in_place(result)
+
+
+def _axes_afterwards(node: Node, region: Region) -> list[int] | None:
+    """The axes in the order that the only reader of a value inside the region puts them."""
+    readers = list(node.users)
+    if len(readers) != 1 or readers[0] not in region.nodes:
+        return None
+    return readers[0].args[1] if readers[0].target is torch.ops.aten.permute.default else None  # type: ignore[return-value]
 
 
 def _channels_last(result: Any, name: str, notes: dict[str, str]) -> Any:

@@ -19,6 +19,7 @@ from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
 from .stages import Stage, stages
+from .threads import run_tasks
 
 _TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "winograd": winograd.schedule}
 
@@ -40,6 +41,7 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
         inputs: Number of parameters that are read.
         parallel: Whether the outer loops may run on the thread pool.
     """
+    func = run_tasks(func, parallel)
     if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
         return Scheduled(func, ())
     sch = s_tir.Schedule(tvm.IRModule({"main": func}))

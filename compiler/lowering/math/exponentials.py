@@ -2,9 +2,21 @@
 
 from tvm import tirx
 
-from .floats import Expr, Lets, clamp, dtype_of, format_of, horner, like, power_of_two
+from .floats import (
+    Expr,
+    Lets,
+    at_least,
+    bits,
+    clamp,
+    dtype_of,
+    format_of,
+    from_bits,
+    horner,
+    like,
+    power_of_two,
+)
 
-_LOG2_E = 1.4426950408889634
+LOG2_E = 1.4426950408889634
 # ln 2 in two parts; the first ends in zeros, so that its product with an exponent is exact
 LN_2_PARTS = {
     "float32": (0.693145751953125, 1.428606765330187e-06),
@@ -27,6 +39,9 @@ _EXP = {
         0.5,
     ),
 }
+# 2**r / 0.0013276... for |r| <= 1/2 as (r^2 + a r + b) (r^2 + c r + d) (r + e)
+_EXP2_FACTORS = ((4.797399464, 11.66225237), (-0.6816276481, 20.36135822), 3.171963555)
+_SHIFT = 1.5 * 2.0**23 + 127  # added to a float32, leaves its integer part in the last bits
 # Where exp is 0 or infinite, and where expm1 is -1 or infinite.
 _EXP_BOUNDS = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
 _EXPM1_BOUNDS = {"float32": (-18.0, 89.0), "float64": (-38.0, 710.0)}
@@ -45,7 +60,7 @@ def exp2(x: Expr) -> Expr:
     """2**x = 2**n e**(ln(2) r) with |r| <= 1/2; error below 1.5 ulp."""
     bind = Lets()
     low, high = _EXP_BOUNDS[dtype_of(x)]
-    x = bind(clamp(x, low * _LOG2_E, high * _LOG2_E))
+    x = bind(clamp(x, low * LOG2_E, high * LOG2_E))
     n, count = _nearest(bind, x, 1.0)
     r = bind((x - count) * like(x, sum(LN_2_PARTS[dtype_of(x)])))
     value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r + like(x, 1)
@@ -64,7 +79,7 @@ def expm1(x: Expr) -> Expr:
 
 def _reduce(bind: Lets, x: Expr) -> tuple[Expr, Expr]:
     """The n and r of x = n ln(2) + r; n is an integer as wide as x."""
-    n, count = _nearest(bind, x, _LOG2_E)
+    n, count = _nearest(bind, x, LOG2_E)
     high, low = LN_2_PARTS[dtype_of(x)]
     return n, bind(x - count * like(x, high) - count * like(x, low))
 
@@ -79,3 +94,21 @@ def _nearest(bind: Lets, x: Expr, factor: float) -> tuple[Expr, Expr]:
     biased = bind(number.astype("int32"))
     count = bind(biased.astype(dtype_of(x)) - like(x, offset))
     return bind((biased - like(biased, offset)).astype(layout.integer)), count
+
+
+def scaled_exp2(x: Expr) -> Expr:
+    """753.21... * 2**x for float32 x <= 0, 0 for x < -126.5; error below 4 ulp.
+
+    Where only the ratio of powers counts, as in a softmax. The polynomial is a product of factors
+    that need no constant moved before a multiply-add, as Horner's scheme does.
+    """
+    bind = Lets()
+    x = bind(at_least(like(x, -127), x))
+    shifted = bind(bits(x + like(x, _SHIFT)))  # its last bits are the exponent of 2**n
+    r = bind(x - (from_bits(shifted) - like(x, _SHIFT)))
+    square = bind(r * r)
+    (a, b), (c, d), e = _EXP2_FACTORS
+    first = (square + like(x, b)) + like(x, a) * r
+    second = (square + like(x, d)) + like(x, c) * r
+    value = first * second * (r + like(x, e))
+    return bind.close(value * from_bits(shifted << like(shifted, 23)))

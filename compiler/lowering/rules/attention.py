@@ -1,9 +1,7 @@
-"""Scaled dot product attention: two products, with a softmax over rows of scores between them."""
+"""Scaled dot product attention: softmax of scores in blocks that are never stored as a whole."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,13 +10,16 @@ from tvm import te, tirx
 from ...errors import CompileError
 from ...ir.tensor_spec import TensorSpec
 from ..builder import KernelBuilder
-from ..math import exp
 from ..registry import lowers
-from .gemm import RightOperand, accumulate, accumulator, broadcast_read, finished, right_operand
-from .indices import Index, shape_of
-from .row_reduction import row_notes, row_reduce
+from .attention_rows import Head, RowBlocks
+from .gemm import accumulator
+from .indices import Index, broadcast_place, shape_of, unflatten_index
+from .origins import origin
+from .registers import on_threads
+from .statements import Statements, load, store
 
 aten = torch.ops.aten
+Read = Callable[[Sequence[Index]], Any]
 
 
 @lowers(aten.scaled_dot_product_attention.default)
@@ -42,80 +43,130 @@ def attention(
     """
     if dropout_p:
         raise CompileError("attention with dropout is random", fix="call model.eval()")
-    *batches, rows, _ = out.shape
-    depth, columns = int(query.shape[-1]), int(key.shape[-2])
-    dtype = accumulator(out.dtype)
-    products = accumulate(
-        lambda batch, m, k: broadcast_read(query, (*batch, m, k)),
-        _operand(key, batches, enable_gqa, kernel, k_last=True),
-        (rows, depth),
-        dtype,
-        batches,
+    depth = int(query.shape[-1])
+    heads = _Heads(
+        (query, key, value, attn_mask),
+        scale=1 / math.sqrt(depth) if scale is None else scale,
+        is_causal=is_causal,
+        repeats=enable_gqa,
+        out=out,
+        axes=kernel.result_axes or list(range(len(out.shape))),
     )
-    factor = 1 / math.sqrt(depth) if scale is None else scale
-    score = partial(_score, products, factor, attn_mask, is_causal, dtype)
-    scores = te.compute((*batches, rows, columns), score, name="scores")
-    weights = _softmax(scores, dtype, kernel)
-    total = accumulate(
-        lambda batch, m, k: weights(*batch, m, k),
-        _operand(value, batches, enable_gqa, kernel, k_last=False),
-        (rows, columns),
-        dtype,
-        batches,
+    heads.code.add(
+        on_threads(
+            math.prod(out.shape[:-2]),
+            lambda number: RowBlocks(heads.head(number), kernel.target).statements(),
+        )
     )
-    return finished(lambda at: total(*at), out)
+    return heads.result()
 
 
-def _score(
-    products: te.Tensor,
-    factor: float,
-    mask: te.Tensor | None,
-    is_causal: bool,
-    dtype: str,
-    *at: Index,
-) -> Any:
-    """The masked score of column s = at[-1] in row l = at[-2]."""
-    value = products(*at) * tirx.const(factor, dtype)
-    kept = [at[-1] <= at[-2]] if is_causal else []
-    if mask is not None and mask.dtype == "bool":
-        kept.append(broadcast_read(mask, at))
-    elif mask is not None:
-        value = value + broadcast_read(mask, at).astype(dtype)
-    return tirx.Select(tirx.all(*kept), value, tirx.const(-math.inf, dtype)) if kept else value
+class _Heads:
+    """What the heads of one attention read and write."""
 
+    def __init__(
+        self,
+        operands: tuple[te.Tensor, te.Tensor, te.Tensor, te.Tensor | None],
+        *,
+        scale: float,
+        is_causal: bool,
+        repeats: bool,
+        out: TensorSpec,
+        axes: Sequence[int],
+    ) -> None:
+        query, key, value, mask = operands
+        self.code = Statements()
+        self.dtype = accumulator(out.dtype)
+        self.shape, self.batches = out.shape, out.shape[:-2]
+        self.sizes = (int(key.shape[-2]), int(key.shape[-1]))  # keys, depth
+        self.is_causal, self.mask = is_causal, mask
+        repeat = self.batches[-1] // int(key.shape[-3]) if repeats else 1
+        self._buffers: list[tuple[te.Tensor, Any]] = []
+        self._query, self._key = self._reader(query), self._reader(key, repeat)
+        self._value = self._reader(value, repeat)
+        self._masked = None if mask is None else self._reader(mask)
+        self._axes = axes
+        self._result = self.code.output([out.shape[axis] for axis in axes], out.dtype)
+        # An additive mask may hold the lowest number there is, which has no multiple.
+        self._folds = mask is None or mask.dtype == "bool"
+        self._scale = scale * (math.log2(math.e) if self._folds else 1)
 
-def _operand(
-    tensor: te.Tensor, batches: Sequence[int], repeat: bool, kernel: KernelBuilder, *, k_last: bool
-) -> RightOperand:
-    """Keys or values, as the right operand of a product with these batch axes."""
-    operand = right_operand(tensor, kernel, k_last=k_last)
-    if not repeat:
-        return operand
-    heads = batches[-1] // int(tensor.shape[-3])
+    def head(self, number: Index) -> Head:
+        """The head with a number below the product of the batch sizes."""
+        batch = unflatten_index(number, self.batches)
+        keys, depth = self.sizes
+        common = self._masked is not None and int(self.mask.shape[-2]) == 1
+        return Head(
+            rows=self.shape[-2],
+            keys=keys,
+            depth=depth,
+            width=self.shape[-1],
+            dtype=self.dtype,
+            query=lambda row, e: self._wide(self._query, batch, row, e) * self._number(self._scale),
+            key=lambda s, e: self._wide(self._key, batch, s, e),
+            value=lambda s, f: self._wide(self._value, batch, s, f),
+            start=lambda s: self._keep(self._number(0), batch, 0, s) if common else self._number(0),
+            masked=self._mask_of_rows(batch, common),
+            is_causal=self.is_causal,
+            in_powers_of_two=self._folds,
+            write=lambda row, f, value: store(
+                self._result, value, self._permuted([*batch, row, f])
+            ),
+        )
 
-    def read(batch: Sequence[Index], k: Index, n: Index) -> Any:
-        return operand.read((*batch[:-1], tirx.floordiv(batch[-1], heads)), k, n)
+    def result(self) -> te.Tensor:
+        """The attention in the order of axes that PyTorch has; what is stored is permuted."""
+        stored = self.code.tensors("attention")[0]
+        if list(self._axes) == list(range(len(self.shape))):
+            return stored
+        return te.compute(self.shape, lambda *at: stored(*self._permuted(at)), name="heads")
 
-    return replace(operand, read=read)
+    def _permuted(self, index: Sequence[Index]) -> list[Index]:
+        return [index[axis] for axis in self._axes]
 
+    def _mask_of_rows(
+        self, batch: Sequence[Index], common: bool
+    ) -> Callable[[Any, Index, Index], Any] | None:
+        """What rows do to their scores, None if nothing."""
+        differs = self._masked is not None and not common
+        if not differs and not self.is_causal:
+            return None
 
-def _softmax(scores: te.Tensor, dtype: str, kernel: KernelBuilder) -> te.Tensor:
-    """Rows of exp(scores) that sum up to 1, or to 0 where every score is -inf."""
-    lead = shape_of(scores)[:-1]
-    notes = row_notes(len(lead))
-    maxima = row_reduce(scores, 1, "max", kernel)
+        def masked(score: Any, row: Index, s: Index) -> Any:
+            if differs:
+                score = self._keep(score, batch, row, s)
+            if self.is_causal:
+                score = tirx.Select(s <= row, score, self._number(-math.inf))
+            return score
 
-    def power(*at: Index) -> Any:
-        finite = tirx.max(maxima(*at[:-1]), tirx.min_value(dtype))  # -inf - -inf is not a number
-        return exp(scores(*at) - finite)
+        return masked
 
-    powers = te.compute(scores.shape, power, name="powers", attrs=notes)
-    sums = row_reduce(powers, 1, "sum", kernel)
+    def _keep(self, score: Any, batch: Sequence[Index], row: Index, s: Index) -> Any:
+        """A score with the mask of its row and key."""
+        assert self._masked is not None and self.mask is not None
+        mask = self._masked([*batch, row, s])
+        if self.mask.dtype != "bool":
+            return score + mask.astype(self.dtype)
+        return tirx.Select(mask, score, self._number(-math.inf))
 
-    def share(*row: Index) -> Any:
-        total = sums(*row)  # at least 1, which is what the largest score adds, or 0
-        none = tirx.const(0, dtype)
-        return tirx.Select(total < tirx.const(0.5, dtype), none, tirx.const(1, dtype) / total)
+    def _reader(self, tensor: te.Tensor, repeat: int = 1) -> Read:
+        """Elements by an index that broadcasts, read where they were before any move."""
+        source, place = origin(tensor)
+        sizes = shape_of(tensor)
+        buffer = next((b for t, b in self._buffers if t.same_as(source)), None)
+        if buffer is None:
+            buffer = self.code.input(source)
+            self._buffers.append((source, buffer))
 
-    shares = te.compute(lead, share, name="shares", attrs=notes)
-    return te.compute(scores.shape, lambda *at: powers(*at) * shares(*at[:-1]), name="weights")
+        def read(index: Sequence[Index]) -> Any:
+            if repeat > 1:
+                index = [*index[:-3], tirx.floordiv(index[-3], repeat), *index[-2:]]
+            return load(buffer, place(broadcast_place(index, sizes)))
+
+        return read
+
+    def _wide(self, read: Read, batch: Sequence[Index], row: Index, column: Index) -> Any:
+        return read([*batch, row, column]).astype(self.dtype)
+
+    def _number(self, value: float) -> Any:
+        return tirx.const(value, self.dtype)

@@ -1,0 +1,73 @@
+"""Loops that a lowering rule wrote for threads, and the scratch memory of their iterations."""
+
+from typing import Any
+
+import tvm_ffi
+from tvm import ir, tirx
+
+from .stages import collect
+
+TASKS = "tasks"  # annotation: iterations are independent of each other and worth a thread
+
+
+def run_tasks(func: Any, parallel: bool) -> Any:
+    """Turn every loop annotated with `TASKS` into one on the thread pool, or into a plain one.
+
+    On the pool, each iteration has its own part of the scratch buffers allocated inside.
+    """
+    if not any(_is_annotated(loop) for loop in collect(func.body, tirx.For)):
+        return func
+
+    def convert(loop: Any) -> Any:
+        if not _is_annotated(loop):
+            return loop
+        kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
+        body = _with_parts(loop) if parallel else loop.body
+        return tirx.For(loop.loop_var, loop.min, loop.extent, kind, body)
+
+    body = tvm_ffi.structural_map(func.body, (tirx.For, convert))
+    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
+
+
+def _is_annotated(loop: Any) -> bool:
+    return TASKS in dict(loop.annotations.items())
+
+
+def _with_parts(loop: Any) -> Any:
+    """The body of the loop, its scratch buffers parts of larger ones."""
+    body = loop.body
+    for alloc in collect(body, tirx.AllocBuffer):
+        if alloc.buffer.scope() == "global":
+            body = _Part(loop, alloc.buffer).use_in(body)
+    return body
+
+
+class _Part:
+    """The part of a larger buffer that one iteration has instead of a buffer."""
+
+    def __init__(self, loop: Any, buffer: Any) -> None:
+        self.old, self.iteration = buffer, loop.loop_var
+        shape = [int(loop.extent), *(int(size) for size in buffer.ty.shape)]
+        self.new = tirx.decl_buffer(shape, str(buffer.ty.dtype), buffer.name, layout=None)
+
+    def use_in(self, body: Any) -> Any:
+        """The statement with all its accesses to the buffer going to the part."""
+        rules = (
+            (tirx.AllocBuffer, self._allocate),
+            (tirx.BufferStore, self._store),
+            (ir.TensorLoad, self._load),
+        )
+        return tvm_ffi.structural_map(body, rules)
+
+    def _allocate(self, node: Any) -> Any:
+        return tirx.AllocBuffer(self.new) if node.buffer.same_as(self.old) else node
+
+    def _store(self, node: Any) -> Any:
+        if not node.buffer.same_as(self.old):
+            return node
+        return tirx.BufferStore(self.new, node.value, [self.iteration, *node.indices])
+
+    def _load(self, node: Any) -> Any:
+        if not node.source.same_as(self.old):
+            return node
+        return tirx.BufferLoad(self.new, [self.iteration, *node.indices])
