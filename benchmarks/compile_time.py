@@ -1,6 +1,6 @@
 """Seconds that compiling takes, by stage, and the sizes of the result.
 
-python -m benchmarks.compile_time [NETWORK ...] [--target arm-a72 ...] [--json FILE]
+python -m benchmarks.compile_time [NETWORK ...] [--target host ...] [--json FILE]
 """
 
 import time

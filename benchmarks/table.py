@@ -45,6 +45,7 @@ def publish(rows: Sequence[Row], path: Path | None) -> None:
 def save(rows: Sequence[Row], path: Path | None) -> None:
     """Write the rows as JSON if there is a path."""
     if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(rows, indent=1) + "\n")
 
 

@@ -1,0 +1,113 @@
+"""Rewrite the tables between the marks of README.md from saved results.
+
+python -m benchmarks.readme [--results FOLDER] [--print]
+
+FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json and
+compile_time.json. What is missing is left out.
+"""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from .networks import NETWORKS
+from .ratios import geometric_mean
+from .table import Row, markdown
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results")
+BEGIN, END = "<!-- benchmarks: python -m benchmarks.readme -->", "<!-- end of benchmarks -->"
+
+
+def main() -> None:
+    """Write the tables, or print them."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--print", action="store_true", help="leave README.md as it is")
+    options = parser.parse_args()
+    text = block(options.results)
+    if options.print:
+        print(text)
+    else:
+        readme = ROOT / "README.md"
+        readme.write_text(replaced(readme.read_text(), text))
+
+
+def block(folder: Path) -> str:
+    """The tables as Markdown."""
+    arm, cpu, compile_time = (_rows(folder, name) for name in ("arm", "cpu", "compile_time"))
+    parts = []
+    if cpu:
+        parts += [_latency(cpu)]
+    if arm:
+        parts += [_instructions(arm, compile_time)]
+    return "\n\n".join(parts)
+
+
+def replaced(text: str, tables: str) -> str:
+    """A text with other tables between its marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected the lines {BEGIN} and {END}")
+    return f"{before}{begin}\n{tables}\n{end}{after}"
+
+
+def _rows(folder: Path, name: str) -> list[Row]:
+    file = folder / f"{name}.json"
+    rows: list[Row] = json.loads(file.read_text()) if file.exists() else []
+    return rows
+
+
+def _latency(rows: Sequence[Row]) -> str:
+    """Milliseconds on one thread, and times of two threads."""
+    lines: list[Row] = []
+    ratios: dict[str, list[float]] = {}
+    timed = [row for row in rows if "wall ms" in row]
+    runtimes = list(dict.fromkeys(row["runtime"] for row in timed))
+    for network in dict.fromkeys(row["network"] for row in timed):
+        one, two = (_times(timed, network, threads) for threads in (1, 2))
+        if "penjing" not in one:
+            continue
+        line: Row = {"x86-64, ms": network}
+        line |= {runtime: _milliseconds(one.get(runtime)) for runtime in runtimes}
+        if "penjing" in two:
+            line["penjing, 2 threads"] = _milliseconds(two["penjing"])
+        for runtime, time in one.items():
+            ratios.setdefault(runtime, []).append(one["penjing"] / time)
+        lines.append(line)
+    means = {runtime: geometric_mean(ratios.get(runtime, [])) for runtime in runtimes}
+    empty = dict.fromkeys(lines[0], None)
+    return markdown([*lines, {**empty, "x86-64, ms": "penjing's share, geometric mean", **means}])
+
+
+def _times(rows: Sequence[Row], network: str, threads: int) -> dict[str, float]:
+    chosen = [row for row in rows if (row["network"], row["threads"]) == (network, threads)]
+    return {row["runtime"]: row["wall ms"] for row in chosen}
+
+
+def _milliseconds(time: float | None) -> str:
+    return "-" if time is None else f"{time:.3g}"
+
+
+def _instructions(rows: Sequence[Row], compile_time: Sequence[Row]) -> str:
+    """Millions of instructions on the Cortex-A72, beside the best other runtime."""
+    seconds = {row["network"]: row["total s"] for row in compile_time if row["target"] == "host"}
+    lines: list[Row] = []
+    for name in NETWORKS:
+        for row in rows:
+            if (row["network"], row["target"]) != (name, "arm-a72"):
+                continue
+            line: Row = {"Cortex-A72": name}
+            line["multiply-adds"] = f"{row['macs'] / 1e6:.1f} M"
+            line["instructions"] = f"{row['instructions'] / 1e6:.2f} M"
+            line["best other"], line["share"] = row["best peer"], row["of peer"]
+            if seconds:
+                line["compile time, s"] = seconds.get(name)
+            lines.append(line)
+    return markdown(lines)
+
+
+if __name__ == "__main__":
+    main()
