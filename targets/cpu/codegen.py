@@ -8,8 +8,9 @@ that the memory planner places.
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from tvm.ir import PointerType, PrimType, Var
 
 from ..target import Target
 from .bfloat16 import broadcast_bits, convert_by_bits
+from .extremes import use_extremes
 from .flatten import flatten_buffers
 from .inequality import compare_unordered
 from .lets import lets_to_registers, with_own_variables
+from .near_pointers import use_near_pointers
 from .peel import peel_last_iterations
 from .schedule import Scheduled
 from .stages import collect
+from .vector_tails import shorten_vectors
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
 _CONFIG = {"s_tir.LoopPartition": {"partition_const_loop": True}}
@@ -65,11 +69,11 @@ def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _apply(mod, with_own_variables)
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
-        for rewrite in (flatten_buffers, peel_last_iterations, convert_by_bits):
+        for rewrite in (flatten_buffers, peel_last_iterations, shorten_vectors, convert_by_bits):
             mod = _apply(mod, rewrite)
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
-        mod = _to_code()(mod)
+        mod = _to_code(target)(mod)
     lowered = mod[symbol]
     first = len(func.params) if parallel else params
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
@@ -103,6 +107,7 @@ def _build(kernels: Sequence[RawKernel], target: Target) -> Any:
     passes = [tirx.transform.BF16StorageLegalize(), tirx.transform.LowerIntrin()]
     mod = tvm.ir.transform.Sequential(passes)(_apply(mod, broadcast_bits))
     mod = _apply(mod, compare_unordered)
+    mod = _apply(mod, lambda func: use_extremes(func, target))
     return tvm.get_global_func("target.build.llvm")(mod, llvm_target(target))
 
 
@@ -123,7 +128,7 @@ def _to_loops() -> Any:
     )
 
 
-def _to_code() -> Any:
+def _to_code(target: Target) -> Any:
     """Loops to what LLVM takes: tails split off, vectors, unrolled register tiles."""
     blocks, flat = s_tir.transform, tirx.transform
     return tvm.ir.transform.Sequential(
@@ -133,7 +138,8 @@ def _to_code() -> Any:
             flat.NarrowDataType(32),
             flat.VectorizeLoop(True),
             blocks.RewriteUnsafeSelect(),
-            _lets_to_registers(),  # later passes take exponential time, and miss bfloat16 in them
+            # later passes take exponential time in lets, and miss bfloat16 in them
+            _own_pass(lets_to_registers, "LetsToRegisters"),
             flat.BF16ComputeLegalize(),
             flat.StorageRewrite(),
             blocks.HoistIfThenElse(),
@@ -141,14 +147,15 @@ def _to_code() -> Any:
             blocks.RenormalizeSplitPattern(),
             flat.StmtSimplify(),
             flat.RemoveNoOp(),
+            _own_pass(partial(use_near_pointers, target=target), "NearPointers"),
             flat.CommonSubexprElim(),
         ]
     )
 
 
-def _lets_to_registers() -> Any:
+def _own_pass(rewrite: Callable[[Any], Any], name: str) -> Any:
     return tirx.transform.prim_func_pass(
-        lambda func, module, context: lets_to_registers(func), opt_level=0, name="LetsToRegisters"
+        lambda func, module, context: rewrite(func), opt_level=0, name=name
     )
 
 

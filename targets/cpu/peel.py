@@ -10,7 +10,10 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, tirx
 
+from .vector_tails import split_vectors
+
 HINT = "pragma_loop_partition_hint"  # annotation of the loops to peel
+PEEL, PEEL_LANES = 1, 2  # its values; the latter: what the loop does in each lane is independent
 
 
 def peel_last_iterations(func: Any) -> Any:
@@ -28,4 +31,5 @@ def _peel(note: Any) -> Any:
     rest = tvm_ffi.structural_map(
         loop.body, (ir.Var, lambda var: last if var.same_as(loop.loop_var) else var)
     )
-    return tirx.SeqStmt([whole, rest])
+    parts = split_vectors(rest) if int(note.value) == PEEL_LANES else [rest]
+    return tirx.SeqStmt([whole, *parts])
