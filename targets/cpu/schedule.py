@@ -14,14 +14,20 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, gemm, winograd
+from . import conv, depthwise, gemm, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
 from .stages import Stage, stages
 from .threads import run_tasks
 
-_TEMPLATES = {"gemm": gemm.schedule, "conv": conv.schedule, "winograd": winograd.schedule}
+_TEMPLATES = {
+    "gemm": gemm.schedule,
+    "conv": conv.schedule,
+    "depthwise": depthwise.schedule,
+    "window": depthwise.schedule,
+    "winograd": winograd.schedule,
+}
 
 
 @dataclass(frozen=True)
