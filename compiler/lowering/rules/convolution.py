@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tvm import te, tirx
+from tvm import te
 
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
+from .depthwise import depthwise
 from .gemm import accumulator, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .windows import Images, Sizes, Window, framed, per_axis, split_index
@@ -91,7 +92,7 @@ def _convolve(
     if tile:
         total = winograd(images, w, sizes, tile, dtype, kernel)
     elif depth == 1 and groups > 1:
-        total = _depthwise(images, w, window, sizes, dtype)
+        total = depthwise(images, w, window, sizes, dtype, kernel)
     elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
         total = _pointwise(images, w, sizes, dtype, kernel)
     else:
@@ -125,24 +126,6 @@ def biased(total: Total, b: te.Tensor | None, out: TensorSpec, batched: bool) ->
         return value if b is None else value + b(o).astype(accumulator(out.dtype))
 
     return finished(read, out)
-
-
-def _depthwise(
-    images: Images, w: te.Tensor, window: Window, sizes: Sequence[int], dtype: str
-) -> Total:
-    """Every output channel sees one input channel: P[n,p,o], tagged "depthwise"."""
-    channels, _, *taps = shape_of(w)
-    multiplier = channels // images.channels
-    axes = [te.reduce_axis((0, size), name="t") for size in taps]
-
-    def element(*at: Index) -> Any:
-        n, o, position = split_index(at, True, True)
-        tap = images.at(n, tirx.floordiv(o, multiplier), window.at(position, axes))
-        return te.sum(tap.astype(dtype) * w(o, 0, *axes).astype(dtype), axis=axes)
-
-    shape = (images.batch, *sizes, channels)
-    total = te.compute(shape, element, name="depthwise", attrs={"schedule": "depthwise"})
-    return lambda n, o, position: total(n, *position, o)
 
 
 def _pointwise(
