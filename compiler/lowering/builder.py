@@ -16,6 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 _DEFAULTS = KernelOptions()
+_NONE: Mapping[te.Tensor, Layout] = {}
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,17 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class StoredImage:
-    """An input of the kernel that is stored channels last."""
+class View:
+    """A placeholder for some elements of an input that is stored channels last.
 
-    tensor: te.Tensor  # as the rules see it, [N, C, ...]
-    layout: Layout
-    storage: te.Tensor  # placeholder of the whole buffer, border included
+    Element [i, j, ...] lies `offset` + i * strides[0] + j * strides[1] + ... elements from the
+    start of the input's buffer. Elements may be the same for several indices.
+    """
+
+    tensor: te.Tensor
+    source: te.Tensor  # the input as the rules see it, [N, C, ...]
+    strides: tuple[int, ...]
+    offset: int
 
 
 class KernelBuilder:
@@ -49,7 +55,7 @@ class KernelBuilder:
         target: The core the kernel is compiled for.
         constants: The values of those placeholders that are weights; bfloat16 as a uint16 view.
         options: What the user chose about the kernels.
-        images: The inputs that are stored channels last.
+        images: The layouts of the inputs that are stored channels last.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class KernelBuilder:
         target: Target,
         constants: Mapping[te.Tensor, Array],
         options: KernelOptions = _DEFAULTS,
-        images: Sequence[StoredImage] = (),
+        images: Mapping[te.Tensor, Layout] = _NONE,
     ) -> None:
         self.target = target
         self.options = options
@@ -67,7 +73,8 @@ class KernelBuilder:
         self.makes_images = False  # whether a result is best stored channels last
         self.result_axes: list[int] | None = None  # how the rule's result is permuted afterwards
         self._constants = list(constants.items())
-        self._images = images
+        self.views: list[View] = []
+        self._images = list(images.items())
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` that fit one vector register (at least 1)."""
@@ -89,17 +96,25 @@ class KernelBuilder:
             self.inspected.append(tensor)
         return value
 
-    def image(self, tensor: te.Tensor, wanted: Layout) -> tuple[Layout, te.Tensor] | None:
-        """The buffer of [N, C, ...] as it lies in memory, if `wanted` can be read from it.
-
-        Returns its layout and a tensor of the shape `layout.storage(tensor.shape)`.
-        """
+    def image(self, tensor: te.Tensor, wanted: Layout) -> Layout | None:
+        """How [N, C, ...] lies in memory, if `wanted` can be read from it through a `view`."""
         self.makes_images = True
         self.wishes.append((tensor, wanted))
-        for image in self._images:
-            if image.tensor.same_as(tensor) and image.layout.covers(wanted):
-                return image.layout, image.storage
-        return None
+        layouts = (layout for image, layout in self._images if image.same_as(tensor))
+        return next((layout for layout in layouts if layout.covers(wanted)), None)
+
+    def view(
+        self, source: te.Tensor, shape: Sequence[int], strides: Sequence[int], offset: int
+    ) -> te.Tensor:
+        """A placeholder for elements of an input that is stored channels last: see `View`."""
+        for other in self.views:
+            same = other.source.same_as(source) and tuple(map(int, other.tensor.shape)) == shape
+            if same and other.strides == tuple(strides) and other.offset == offset:
+                return other.tensor
+        name = f"view{len(self.views)}"
+        tensor = te.placeholder(tuple(shape), source.dtype, name=name)
+        self.views.append(View(tensor, source, tuple(strides), offset))
+        return tensor
 
     def is_constant(self, tensor: te.Tensor) -> bool:
         """Whether the tensor is a weight."""

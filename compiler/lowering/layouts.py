@@ -29,14 +29,29 @@ aten = torch.ops.aten
 _KEEP_AXES = {aten.slice, aten.flip, aten.cat, aten.constant_pad_nd, aten.roll}
 
 
+@dataclass(frozen=True)
+class Layouts:
+    """How values are stored: row-major, except those named here."""
+
+    stored: Mapping[Node, Layout]  # channels last from the start
+    copied: Mapping[Node, Layout]  # row-major, with a copy channels last for those who wish it
+    wishing: Mapping[Region, tuple[Node, ...]]  # who reads which of the copies
+
+    def of(self, region: Region) -> dict[Node, Layout]:
+        """The layouts in which a region reads and writes."""
+        copies = {node: self.copied[node] for node in self.wishing.get(region, ())}
+        values = (*region.inputs, *region.outputs)
+        return copies | {node: self.stored[node] for node in values if node in self.stored}
+
+
 def choose_layouts(
     program: Program,
     todo: Sequence[Region],
     target: Target,
     options: KernelOptions,
     weights: Mapping[Node, Array],
-) -> dict[Node, Layout]:
-    """The layouts of all values that are stored channels last.
+) -> Layouts:
+    """The layouts of all values.
 
     Args:
         program: The program that consists of the regions.
@@ -49,17 +64,18 @@ def choose_layouts(
     for region in todo:
         search.add(region)
     returned = set(program.output_nodes)
-    chosen: dict[Node, Layout] = {}
+    stored: dict[Node, Layout] = {}
     for region in todo:
         for node in region.outputs:
-            if search.is_image(node, region, chosen):
+            if search.is_image(node, region, stored):
                 layout = search.layout(node)
                 if node not in returned or layout.is_plain(node_spec(node).shape):
-                    chosen[node] = layout
-    for node in program.input_nodes:
-        if node in search.wishes and search.layout(node).is_plain(node_spec(node).shape):
-            chosen[node] = search.layout(node)
-    return chosen
+                    stored[node] = layout
+    copied = {n: search.layout(n) for n in search.wishes if n not in stored}
+    for node in [n for n, layout in copied.items() if layout.is_plain(node_spec(n).shape)]:
+        stored[node] = copied.pop(node)  # the same bytes
+    wishing = {r: tuple(n for n in nodes if n in copied) for r, nodes in search.wishing.items()}
+    return Layouts(stored, copied, wishing)
 
 
 @dataclass
@@ -70,6 +86,7 @@ class _Search:
     options: KernelOptions
     weights: Mapping[Node, Array]
     wishes: dict[Node, list[Layout]] = field(default_factory=dict)
+    wishing: dict[Region, list[Node]] = field(default_factory=dict)  # who wishes for what
     makers: set[Region] = field(default_factory=set)  # regions whose results are images
     _known: dict[str, tuple[dict[int, list[Layout]], bool]] = field(default_factory=dict)
 
@@ -85,6 +102,7 @@ class _Search:
         wishes, makes_images = self._known[key]
         for index, layouts in wishes.items():
             self.wishes.setdefault(region.inputs[index], []).extend(layouts)
+            self.wishing.setdefault(region, []).append(region.inputs[index])
         if makes_images:
             self.makers.add(region)
 

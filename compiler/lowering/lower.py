@@ -2,28 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import numpy as np
 import torch
 from torch.fx import Node
 
-from ...targets.cpu.codegen import RawKernel, lower_kernel
-from ...targets.cpu.schedule import Scheduled, schedule_kernel
 from ...targets.target import Target
-from ..ir.layout import Layout
 from ..ir.op_kinds import Kind, kind_of
 from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
 from .builder import Array
+from .kernels import Kernels, digest
 from .layouts import choose_layouts
 from .macs import macs
 from .options import KernelOptions
 from .program import Call, Lowered, Value, ValueKind
-from .region import Argument, lower_region, weight_array
-from .rules.borders import border_kernel
-from .signature import region_signature
+from .region import Argument, weight_array
 
 Progress = Callable[[str, float], None]
 _DEFAULTS = KernelOptions()
@@ -54,7 +49,7 @@ def lower(
         if _is_weight(node)
     }
     layouts = choose_layouts(program, todo, target, options, weights)
-    builder = _Builder(program, target, name, options, weights, layouts)
+    builder = _Builder(program, Kernels(name, target, options, weights, layouts))
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
@@ -62,31 +57,14 @@ def lower(
     return builder.finish()
 
 
-@dataclass(frozen=True)
-class _Variant:
-    """A finished kernel, and which weight values it was specialized on."""
-
-    symbol: str
-    raw: RawKernel
-    arguments: tuple[Argument, ...]
-    fingerprint: tuple[str, ...]
-    inspected: tuple[int, ...]
-
-
 @dataclass
 class _Builder:
     program: Program
-    target: Target
-    name: str
-    options: KernelOptions
-    weights: dict[Node, Array]
-    layouts: dict[Node, Layout]
+    kernels: Kernels
     values: dict[str, Value] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    kernels: dict[str, RawKernel] = field(default_factory=dict)
     _names: dict[Node, str] = field(default_factory=dict)
-    _variants: dict[str, list[_Variant]] = field(default_factory=dict)
-    _borders: dict[str, str] = field(default_factory=dict)
+    _images: dict[Node, str] = field(default_factory=dict)  # copies that are channels last
     _constants: dict[tuple[str, str, tuple[int, ...]], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,27 +84,27 @@ class _Builder:
             for node in region.outputs:  # nothing to compute
                 self._names[node] = self._constant(_nothing(node_spec(node)), node_spec(node))
             return
-        variant = self._variant(region)
-        reads = [self._argument(a, region) for a in variant.arguments]
+        kernel = self.kernels.of(region)
+        reads = [self._argument(a, region) for a in kernel.arguments]
         writes = [self._result(node) for node in region.outputs]
         scratch = [
             self._add("s", "workspace", TensorSpec((size,), dtype))
-            for size, dtype in variant.raw.workspaces
+            for size, dtype in kernel.raw.workspaces
         ]
         self.calls.append(
             Call(
-                kernel=variant.symbol,
+                kernel=kernel.symbol,
                 reads=tuple(reads),
                 writes=tuple(writes),
                 arguments=(*reads, *writes, *scratch),
                 offsets=(
-                    *(argument.offset for argument in variant.arguments),
+                    *(argument.offset for argument in kernel.arguments),
                     *(self._offset(node) for node in region.outputs),
                     *(0 for _ in scratch),
                 ),
-                inplace=variant.raw.inplace,
+                inplace=kernel.raw.inplace,
                 macs=sum(macs(node) for node in region.nodes),
-                bytes=sum(self.values[value].spec.nbytes for value in (*reads, *writes)),
+                bytes=sum(self.values[value].spec.nbytes for value in {*reads, *writes}),
                 ops=tuple(str(node.target) for node in region.nodes),
                 modules=tuple(dict.fromkeys(origin_of(n).module_path for n in region.nodes)),
             )
@@ -137,12 +115,12 @@ class _Builder:
     def finish(self) -> Lowered:
         """The lowered program, once every region has been added."""
         return Lowered(
-            name=self.name,
-            target=self.target,
-            threads=self.options.threads,
+            name=self.kernels.prefix,
+            target=self.kernels.target,
+            threads=self.kernels.options.threads,
             values=self.values,
             calls=tuple(self.calls),
-            kernels=self.kernels,
+            kernels=self.kernels.made,
             inputs=tuple(self._names[node] for node in self.program.input_nodes),
             outputs=tuple(self._value_of(node) for node in self.program.output_nodes),
             input_names=self.program.input_names,
@@ -154,35 +132,30 @@ class _Builder:
         if kind_of(region.result) is not Kind.VIEW or len(region.nodes) > 1:
             return False
         source = region.inputs[0]
-        layout = self.layouts.get(source)
+        layout = self.kernels.layouts.stored.get(source)
         return layout is None or layout.is_plain(node_spec(source).shape)
 
     def _result(self, node: Node) -> str:
         """A new value that holds a node."""
         spec = node_spec(node)
-        if node in self.layouts:
-            spec = TensorSpec(self.layouts[node].storage(spec.shape), spec.dtype)
+        if node in self.kernels.layouts.stored:
+            spec = TensorSpec(self.kernels.layouts.stored[node].storage(spec.shape), spec.dtype)
         self._names[node] = self._add("v", "intermediate", spec)
         return self._names[node]
 
     def _offset(self, node: Node) -> int:
-        layout = self.layouts.get(node)
+        layout = self.kernels.layouts.stored.get(node)
         return layout.offset(node_spec(node).shape) if layout else 0
 
     def _add_border(self, node: Node) -> None:
         """Append the call that writes the border around a node."""
-        layout = self.layouts.get(node)
+        layout = self.kernels.layouts.stored.get(node)
         if layout is None or not layout.has_border:
             return
         spec, value = node_spec(node), self._names[node]
-        key = f"border {layout} of {spec}"
-        if key not in self._borders:
-            self._borders[key] = f"{self.name}_k{len(self.kernels)}"
-            func = Scheduled(border_kernel(spec, layout), ())
-            self.kernels[self._borders[key]] = lower_kernel(func, self._borders[key], self.target)
         self.calls.append(
             Call(
-                kernel=self._borders[key],
+                kernel=self.kernels.border(spec, layout),
                 reads=(),
                 writes=(value,),
                 arguments=(value,),
@@ -192,34 +165,25 @@ class _Builder:
             )
         )
 
-    def _variant(self, region: Region) -> _Variant:
-        """A kernel for the region: one made before, if it computes the same."""
-        known = self._variants.setdefault(region_signature(region, self.layouts), [])
-        for variant in known:
-            if variant.fingerprint == self._fingerprint(region, variant.inspected):
-                return variant
-        own = {node: self.weights[node] for node in region.inputs if node in self.weights}
-        lowered = lower_region(region, self.target, own, self.layouts, self.options)
-        parallel = self.options.threads > 1
-        scheduled = schedule_kernel(
-            lowered.func, self.target, inputs=len(lowered.arguments), parallel=parallel
-        )
-        symbol = f"{self.name}_k{len(self.kernels)}"
-        raw = lower_kernel(scheduled, symbol, self.target)
-        variant = _Variant(
-            symbol=symbol,
-            raw=raw,
-            arguments=lowered.arguments,
-            inspected=lowered.inspected,
-            fingerprint=self._fingerprint(region, lowered.inspected),
-        )
-        known.append(variant)
-        self.kernels[symbol] = raw
-        return variant
-
-    def _fingerprint(self, region: Region, inspected: tuple[int, ...]) -> tuple[str, ...]:
-        """The values of those weights that decided about the code of the region's kernel."""
-        return tuple(_digest(self.weights[region.inputs[index]]) for index in inspected)
+    def _image_of(self, node: Node) -> str:
+        """The copy of a node that is stored channels last."""
+        if node not in self._images:
+            spec, layout = node_spec(node), self.kernels.layouts.copied[node]
+            stored = TensorSpec(layout.storage(spec.shape), spec.dtype)
+            source, image = self._value_of(node), self._add("v", "intermediate", stored)
+            self._images[node] = image
+            self.calls.append(
+                Call(
+                    kernel=self.kernels.image(spec, layout),
+                    reads=(source,),
+                    writes=(image,),
+                    arguments=(source, image),
+                    bytes=spec.nbytes + stored.nbytes,
+                    ops=("channels last",),
+                    modules=(origin_of(node).module_path,),
+                )
+            )
+        return self._images[node]
 
     def _argument(self, argument: Argument, region: Region) -> str:
         """The value passed for one parameter."""
@@ -227,8 +191,9 @@ class _Builder:
             return self._constant(argument.table, argument.spec)
         node = region.inputs[argument.region_input]
         if argument.transform is None:
-            return self._value_of(node)
-        data = np.ascontiguousarray(argument.transform(self.weights[node]))
+            is_copy = argument.strides and node in self.kernels.layouts.copied
+            return self._image_of(node) if is_copy else self._value_of(node)
+        data = np.ascontiguousarray(argument.transform(self.kernels.weights[node]))
         return self._constant(data, argument.spec)
 
     def _value_of(self, node: Node) -> str:
@@ -241,7 +206,7 @@ class _Builder:
 
     def _constant(self, data: Array, spec: TensorSpec) -> str:
         """The value of a constant; equal bytes of one type are stored once."""
-        key = (_digest(data), spec.dtype, spec.shape)
+        key = (digest(data), spec.dtype, spec.shape)
         if key not in self._constants:
             self._constants[key] = self._add("w", "constant", spec, data=data)
         return self._constants[key]
@@ -270,7 +235,3 @@ def _nothing(spec: TensorSpec) -> Array:
 
 def _is_weight(node: Node) -> bool:
     return node.op == "get_attr"
-
-
-def _digest(data: Array) -> str:
-    return sha256(np.ascontiguousarray(data).data).hexdigest()

@@ -11,6 +11,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 from tvm import te
 
+from ...targets.cpu.flatten import dense_strides
 from ...targets.target import Target
 from ..errors import CompileError, UnsupportedOp
 from ..ir.layout import Layout, channels_last_shape
@@ -18,7 +19,7 @@ from ..ir.program import node_spec, node_specs, origin_of
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
 from . import rules as rules  # registers every rule
-from .builder import Array, KernelBuilder, StoredImage
+from .builder import Array, KernelBuilder, View
 from .options import KernelOptions
 from .registry import RULES
 from .rules.origins import written_in_place
@@ -38,7 +39,8 @@ class Argument:
     region_input: int = -1
     transform: Callable[[Array], Array] | None = None
     table: Array | None = None
-    offset: int = 0  # elements in front of the first one that the kernel gets
+    strides: tuple[int, ...] = ()  # of `spec.shape` in the input's buffer; default: dense
+    offset: int = 0  # of the first element in the input's buffer
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def lower_region(
     """
     inputs = [_Input.of(node, index, layouts.get(node)) for index, node in enumerate(region.inputs)]
     constants = {entry.tensor: weights[entry.node] for entry in inputs if entry.node in weights}
-    images = [image for entry in inputs for image in entry.images]
+    images = {entry.tensor: layouts[entry.node] for entry in inputs if entry.node in layouts}
     builder = KernelBuilder(target, constants, options, images)
     values: dict[Node, Any] = {entry.node: entry.tensor for entry in inputs}
     for node in region.nodes:
@@ -88,10 +90,11 @@ def lower_region(
         stored_output(values[node], layouts.get(node), builder.makes_images, index)
         for index, node in enumerate(region.outputs)
     ]
-    given = [pair for entry in inputs for pair in entry.arguments]
+    given = [(entry.placeholder, entry.argument) for entry in inputs]
+    seen = [(view.tensor, _view_argument(view, inputs)) for view in builder.views]
     made = [(p.tensor, _packed_argument(p, inputs)) for p in builder.packed]
     used = _reachable(outputs)
-    pairs = [(t, a) for t, a in [*given, *made] if any(t.same_as(u) for u in used)]
+    pairs = [(t, a) for t, a in [*given, *seen, *made] if any(t.same_as(u) for u in used)]
     func = te.create_prim_func([*(tensor for tensor, _ in pairs), *outputs])
     arguments = tuple(argument for _, argument in pairs)
     strides = _strides(region, arguments, layouts)
@@ -106,31 +109,27 @@ def lower_region(
 
 @dataclass(frozen=True)
 class _Input:
-    """A value that a region reads, and the placeholders that stand for it."""
+    """A value that a region reads, and the placeholder that stands for it."""
 
     node: Node
     tensor: Any  # as the rules see it
-    arguments: list[tuple[Any, Argument]]  # placeholders, and what is passed for them
-    images: list[StoredImage]
+    placeholder: Any  # as it lies in memory, without a border
+    argument: Argument
 
     @classmethod
     def of(cls, node: Node, index: int, layout: Layout | None) -> "_Input":
-        spec = node_spec(node)
+        spec, name = node_spec(node), f"input{index}"
         if layout is None:
-            tensor = te.placeholder(spec.shape, spec.dtype, name=f"input{index}")
-            return cls(node, tensor, [(tensor, Argument(spec, region_input=index))], [])
-        inside = TensorSpec(channels_last_shape(spec.shape), spec.dtype)
-        whole = TensorSpec(layout.storage(spec.shape), spec.dtype)
-        image = te.placeholder(inside.shape, spec.dtype, name=f"input{index}")
-        argument = Argument(inside, region_input=index, offset=layout.offset(spec.shape))
-        arguments, storage = [(image, argument)], image
-        if layout.has_border:
-            storage = te.placeholder(whole.shape, spec.dtype, name=f"frame{index}")
-            arguments.append((storage, Argument(whole, region_input=index)))
+            tensor = te.placeholder(spec.shape, spec.dtype, name=name)
+            return cls(node, tensor, tensor, Argument(spec, region_input=index))
+        stored = TensorSpec(channels_last_shape(spec.shape), spec.dtype)
+        image = te.placeholder(stored.shape, spec.dtype, name=name)
         tensor = te.compute(
             spec.shape, lambda n, c, *space: image(n, *space, c), name=f"image{index}"
         )
-        return cls(node, tensor, arguments, [StoredImage(tensor, layout, storage)])
+        strides, offset = layout.strides(spec.shape), layout.offset(spec.shape)
+        argument = Argument(stored, region_input=index, strides=strides, offset=offset)
+        return cls(node, tensor, image, argument)
 
 
 def stored_output(result: Any, layout: Layout | None, makes_images: bool, index: int) -> Any:
@@ -170,9 +169,8 @@ def _strides(
     """Strides of the parameters that are images inside a border, by position."""
     strides: dict[str, list[int]] = {}
     for index, argument in enumerate(arguments):
-        node = region.inputs[argument.region_input] if argument.region_input >= 0 else None
-        if node in layouts and argument.spec.shape != layouts[node].storage(node_spec(node).shape):
-            strides[str(index)] = list(layouts[node].strides(node_spec(node).shape))
+        if argument.strides and list(argument.strides) != dense_strides(argument.spec.shape):
+            strides[str(index)] = list(argument.strides)
     for index, node in enumerate(region.outputs, start=len(arguments)):
         if node in layouts and layouts[node].has_border:
             strides[str(index)] = list(layouts[node].strides(node_spec(node).shape))
@@ -236,6 +234,12 @@ def _packed_argument(packed: Any, inputs: Sequence[_Input]) -> Argument:
         return Argument(spec, table=packed.data)
     (source,) = _places([packed.source], inputs)
     return Argument(spec, region_input=source, transform=packed.transform)
+
+
+def _view_argument(view: View, inputs: Sequence[_Input]) -> Argument:
+    (source,) = _places([view.source], inputs)
+    spec = TensorSpec(tuple(map(int, view.tensor.shape)), str(view.tensor.dtype))
+    return Argument(spec, region_input=source, strides=view.strides, offset=view.offset)
 
 
 def _places(tensors: Sequence[Any], inputs: Sequence[_Input]) -> list[int]:

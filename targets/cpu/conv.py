@@ -9,8 +9,6 @@ are packed in panels, and the epilogue stores the tile.
 import math
 from typing import Any
 
-from tvm import tirx
-
 from ..target import Target
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
@@ -21,8 +19,6 @@ from .tiles import gemm_tile
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
     product, lanes = stage.block, target.lanes(32)
-    left = _flat_image(sch, stage)
-    stage = stage_of(sch, product)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
     panel = _panel(stage)
@@ -41,34 +37,17 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     store_tile(sch, rows, vectors, vector)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, [n], order[0])
-    micro_kernel(sch, product, target, steps=tile.steps, left=left)
+    micro_kernel(sch, product, target, steps=tile.steps, left=_image(stage))
     return {stage.name, stage_of(sch, tail).name}
 
 
-def _flat_image(sch: Any, stage: Stage) -> int | None:
-    """Make taps and channels of an image row one axis of the image; which read the image is.
-
-    None: the taps of a row do not lie side by side, they are read one by one.
-    """
+def _image(stage: Stage) -> int | None:
+    """Which read of the accumulation is the image, if neighbors in the reduction are so in it."""
     depth, o = stage.reduce_axes[-1], stage.axes[-1]
     reads = [region.source for region in stage.node.reads]
     for load in stage.loads:
-        if any(uses(index, o) for index in load.indices):
-            continue
-        which = next(i for i, buffer in enumerate(reads) if buffer.same_as(load.source))
-        *_, last = load.indices
-        if last.same_as(depth):
-            return which
-        if not uses(last, depth):
-            return None
-        channels = int(load.source.ty.shape[-1])
-        merge = tirx.IndexMap.from_func(
-            lambda *at: [*at[:-2], at[-2] * channels + at[-1]],  # noqa: B023 - used at once
-            len(load.indices),
-            index_dtype="int32",
-        )
-        sch.transform_layout(stage.block, ("read", which), merge)
-        return which
+        if load.indices[-1].same_as(depth) and not any(uses(index, o) for index in load.indices):
+            return next(i for i, buffer in enumerate(reads) if buffer.same_as(load.source))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Convolutions: direct accumulation over a padded input, weights packed in blocks of channels."""
+"""Convolutions: products over an input that lies channels last, weights packed in panels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tvm import te
 
+from ....targets.cpu.flatten import dense_strides
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
@@ -162,17 +163,62 @@ def _direct(
     merged = groups == 1 and window.dilation[-1] == 1
     axes = [te.reduce_axis((0, size), name="t") for size in (taps[:-1] if merged else taps)]
     c = te.reduce_axis((0, depth * taps[-1] if merged else depth), name="c")
+    read = _reader(images, window, taps, sizes, merged, kernel)
 
     def element(*at: Index) -> Any:
         n, o, position = split_index(at, True, True)
         tap, channel = ([*axes, c // depth], c % depth) if merged else (axes, c)
-        first = o // rows * depth if groups > 1 else 0
-        value = images.at(n, first + channel, window.at(position, tap))
+        value = read(n, position, axes, o // rows * depth + c if groups > 1 else c)
         return te.sum(value.astype(dtype) * weight(o, channel, tap).astype(dtype), axis=[*axes, c])
 
     shape = (images.batch, *sizes, groups * rows)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
     return lambda n, o, position: total(n, *position, o)
+
+
+def _reader(
+    images: Images,
+    window: Window,
+    taps: Sequence[int],
+    sizes: Sequence[int],
+    merged: bool,
+    kernel: KernelBuilder,
+) -> Callable[[Index, Sequence[Index], Sequence[Index], Index], Any]:
+    """How to read the input by image, output position, taps and channel.
+
+    Where the input lies in memory, through a view in which each of them is an axis: the left
+    operand of a product, of which most elements are the same. `merged`: the taps of a row and the
+    channels are one axis.
+    """
+    channels = images.channels
+    if images.source is None:
+
+        def at(n: Index, position: Sequence[Index], tap: Sequence[Index], c: Index) -> Any:
+            every, channel = ([*tap, c // channels], c % channels) if merged else (tap, c)
+            return images.at(n, channel, window.at(position, every))
+
+        return at
+    image, *steps, one = dense_strides(shape_of(images.tensor))
+    shape, strides = [images.batch], [image]
+    for size, tap, step, stride, dilation in zip(
+        sizes, taps, steps, window.stride, window.dilation, strict=True
+    ):
+        shape += [size, tap]
+        strides += [step * stride, step * dilation]
+    if merged:
+        shape[-1], strides[-1] = shape[-1] * channels, one
+    else:
+        shape, strides = [*shape, channels], [*strides, one]
+    origin = images.origin or (0,) * len(sizes)
+    offset = sum(first * step for first, step in zip(origin, steps, strict=True))
+    view = kernel.view(images.source, tuple(shape), strides, offset)
+
+    def through(n: Index, position: Sequence[Index], tap: Sequence[Index], c: Index) -> Any:
+        every = [*tap, c] if merged else tap
+        pairs = [index for pair in zip(position, every, strict=True) for index in pair]
+        return view(n, *pairs) if merged else view(n, *pairs, c)
+
+    return through
 
 
 def _panels(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Total]:

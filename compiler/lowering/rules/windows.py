@@ -7,11 +7,10 @@ from typing import Any
 
 from tvm import te, tirx
 
+from ....targets.cpu.flatten import dense_strides
 from ...ir.layout import Layout
 from ..builder import KernelBuilder
-from .borders import border_statement
 from .indices import Index, guarded, shape_of, within
-from .statements import Statements, for_each, load, store
 
 Sizes = int | Sequence[int]  # an option of all axes, or of each
 
@@ -24,6 +23,7 @@ class Images:
     batched: bool = True
     channels_last: bool = False
     origin: tuple[int, ...] = ()  # where position 0 lies, per spatial axis; default: at 0
+    source: te.Tensor | None = None  # the input of the kernel that the tensor is the buffer of
 
     @property
     def batch(self) -> int:
@@ -88,14 +88,14 @@ def framed(
     was stored so (no copy), else a stage of its own, tagged "pad".
     """
     wanted = Layout(tuple(before), tuple(after), fill)
-    stored = kernel.image(x, wanted) if batched else None
-    if stored is not None:
-        layout, tensor = stored
+    layout = kernel.image(x, wanted) if batched else None
+    if layout is not None:
+        shape = shape_of(x)
+        storage = layout.storage(shape)
+        tensor = kernel.view(x, storage, dense_strides(storage), 0)
         origin = tuple(map(operator.sub, layout.before, wanted.before))
-        return Images(tensor, channels_last=True, origin=origin if any(origin) else ())
+        return Images(tensor, True, True, origin if any(origin) else (), x)
     images = Images(x, batched)
-    if isinstance(x.op, te.PlaceholderOp) and images.channels > 1:
-        return _transposed(images, wanted)
     sizes = wanted.storage((images.batch, images.channels, *images.space))
     space = images.space
 
@@ -109,25 +109,6 @@ def framed(
 
     tensor = te.compute(sizes, element, name="padded", attrs={"schedule": "pad"})
     return Images(tensor, channels_last=True)
-
-
-def _transposed(images: Images, layout: Layout) -> Images:
-    """The images copied to that layout, by loops that walk along the rows of each channel."""
-    shape = (images.batch, images.channels, *images.space)
-    copy = Statements()
-    source = copy.input(images.tensor)
-    target = copy.output(layout.storage(shape), str(images.tensor.dtype))
-    if layout.has_border:
-        copy.add(border_statement(target, shape, layout))
-
-    def element(index: list[Index]) -> Any:
-        n, *position, c = index
-        lead = (n,) if images.batched else ()
-        moved = [i + b for i, b in zip(position, layout.before, strict=True)]
-        return store(target, load(source, (*lead, c, *position)), (n, *moved, c))
-
-    copy.add(for_each((images.batch, *images.space, images.channels), element))
-    return Images(copy.tensors("padded")[0], channels_last=True)
 
 
 @dataclass(frozen=True, kw_only=True)

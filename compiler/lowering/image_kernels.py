@@ -1,4 +1,4 @@
-"""The statements that write the border around images."""
+"""Kernels that belong to no region: the border around images, and copies that are channels last."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,10 +6,10 @@ from typing import Any
 
 from tvm import te, tirx
 
-from ...ir.layout import Layout
-from ...ir.tensor_spec import TensorSpec
-from .indices import Index, unflatten_index
-from .statements import Statements, loop, store
+from ..ir.layout import Layout
+from ..ir.tensor_spec import TensorSpec
+from .rules.indices import Index, unflatten_index
+from .rules.statements import Statements, for_each, load, loop, store
 
 Run = Callable[[Index, int], Any]  # (first element, count) -> statement
 
@@ -18,11 +18,30 @@ def border_kernel(spec: TensorSpec, layout: Layout) -> Any:
     """A PrimFunc that sets the border of a tensor [N, C, ...] stored in `layout` to its value."""
     kernel = Statements()
     buffer = kernel.output((math.prod(layout.storage(spec.shape)),), spec.dtype)
-    kernel.add(border_statement(buffer, spec.shape, layout))
+    kernel.add(_border(buffer, spec.shape, layout))
     return te.create_prim_func(kernel.tensors("border"))
 
 
-def border_statement(buffer: Any, shape: Sequence[int], layout: Layout) -> Any:
+def image_kernel(spec: TensorSpec, layout: Layout) -> Any:
+    """A PrimFunc that copies a row-major tensor [N, C, ...] to `layout`, with its border."""
+    n, c, *space = spec.shape
+    kernel, plain = Statements(), te.placeholder(spec.shape, spec.dtype, name="plain")
+    source = kernel.input(plain)
+    target = kernel.output(layout.storage(spec.shape), spec.dtype)
+    if layout.has_border:
+        kernel.add(_border(target, spec.shape, layout))
+
+    def copy(index: list[Index]) -> Any:
+        image, *position, channel = index
+        moved = [i + before for i, before in zip(position, layout.before, strict=True)]
+        element = load(source, (image, channel, *position))
+        return store(target, element, (image, *moved, channel))
+
+    kernel.add(for_each((n, *space, c), copy))
+    return te.create_prim_func([plain, *kernel.tensors("image")])
+
+
+def _border(buffer: Any, shape: Sequence[int], layout: Layout) -> Any:
     """A statement that sets the border of images of a shape [N, C, ...].
 
     `buffer` has the shape `layout.storage(shape)`, or is the same as one dimension.
