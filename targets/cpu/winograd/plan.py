@@ -6,14 +6,17 @@ position in the tile are a matrix product over all tiles: [tiles, C] * [C, O].
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...target import Target
 from ..tiles import is_arm
 
 LINE_BYTES = 64
 FLOAT_BYTES = 4
-PIXEL_COST = 7  # vector instructions of both transforms per element of a transformed tile
+TRANSFORM_COST = {2: 4, 4: 8}  # instructions of a transform per vector, by tile, counted on ARM
 DIRECT_COST = 1.25  # instructions per multiply-add of a direct convolution
+STALL = 8  # multiply-adds that fit between one and the next on the same sum
+WEIGHT_COST = 0.5  # multiply-adds that take as long as a float of weights from memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +75,27 @@ class Plan:
         return -(-self.outputs // self.columns)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Transformed inputs: [block, panel, position, (channel / lanes, row, lane)].
+    def input_pitch(self) -> int:
+        """From one position of a panel to the next among the transformed inputs.
 
-        A row of a position is what the product reads in one go. Behind it lies one unused line:
+        Behind [channel / lanes, row, lane], which the product reads in one go, lies an unused line:
         positions would else be a power of two apart and evict each other from the cache.
         """
         vectors = -(-self.depth // self.lanes)
-        line = LINE_BYTES // FLOAT_BYTES
-        return self.blocks, self.panels, self.positions, vectors * self.rows * self.lanes + line
+        return vectors * self.rows * self.lanes + LINE_BYTES // FLOAT_BYTES
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Transformed inputs: [block, (panel, position, pitch)].
+
+        As one axis, for TVM cuts off what no index of an axis reaches: the unused lines.
+        """
+        return self.blocks, self.panels * self.positions * self.input_pitch
+
+    def input_place(self, panel: Any, position: Any, vector: Any, row: Any, lane: Any) -> Any:
+        """Where in its block a transformed input lies."""
+        inner = (vector * self.rows + row) * self.lanes + lane
+        return (panel * self.positions + position) * self.input_pitch + inner
 
     @property
     def product_shape(self) -> tuple[int, ...]:
@@ -93,13 +108,12 @@ class Plan:
         """Transformed weights: [position, column panel, channel, column]."""
         return self.positions, self.column_panels, self.depth, self.columns
 
-    @property
-    def cost(self) -> float:
-        """Vector instructions of the kernel; a float of weights from memory counts as one."""
+    def cost(self, target: Target) -> float:
+        """Vector instructions of the kernel, or what it waits for its weights instead."""
         product = self.positions * self.all_panels * _register_tile_cost(self)
+        vectors = self.tiles * self.positions * (self.depth + self.outputs) / self.lanes
         weights = self.positions * self.depth * self.outputs
-        channels = (self.depth + self.outputs) / self.lanes
-        return max(product, weights) + self.tiles * self.positions * channels * PIXEL_COST / 2
+        return max(product, _wait(target, weights)) + vectors * TRANSFORM_COST[self.tile]
 
 
 def winograd_plan(
@@ -139,7 +153,7 @@ def direct_cost(
     """Vector instructions of a direct 3 x 3 convolution, to compare with `Plan.cost`."""
     columns = -(-outputs // target.lanes(32))
     product = batch * sizes[0] * sizes[1] * columns * depth * 9 * DIRECT_COST
-    return max(product, 9 * depth * outputs)
+    return max(product, _wait(target, 9 * depth * outputs))
 
 
 def _registers(target: Target, rows: int, vectors: int) -> int:
@@ -160,14 +174,22 @@ def _register_tile_cost(plan: Plan) -> float:
         step = accumulators + rows / (2 * plan.lanes) + vectors / 2 + 0.5
     else:
         step = accumulators + (rows + vectors) / 2 + 0.5
-    stalled = max(step, 8.0)  # a multiply-add is ready for the next one after about 8 of them
-    return plan.column_panels * (plan.depth * stalled + 1.5 * accumulators + 10)
+    return plan.column_panels * (plan.depth * max(step, STALL) + 1.5 * accumulators + 10)
 
 
-def _traffic(target: Target, plan: Plan, blocks: int) -> tuple[float, int]:
-    """Floats that cross L2 with so many blocks: weights once per block, inputs if they are many."""
+def _wait(target: Target, weights: int) -> float:
+    """Multiply-adds in the time in which so many floats of weights come, if L2 cannot keep them."""
+    return weights * WEIGHT_COST if weights * FLOAT_BYTES > target.l2_bytes else 0
+
+
+def _traffic(target: Target, plan: Plan, blocks: int) -> float:
+    """Floats that cross the border of L2 if the work is done in so many blocks.
+
+    Weights come once per block, and what a block makes leaves and comes back where it takes more
+    than half of L2. Scratch memory counts once: several blocks share it.
+    """
     weights = plan.positions * plan.depth * plan.outputs
     panel = plan.positions * plan.rows * (plan.depth + plan.outputs)
+    block = -(-plan.all_panels // blocks) * panel
     room = target.l2_bytes / FLOAT_BYTES / 2
-    overflow = 2 * panel * plan.all_panels if -(-plan.all_panels // blocks) * panel > room else 0
-    return (blocks * weights + overflow, blocks)
+    return blocks * (weights + 2 * max(0, block - room)) + block

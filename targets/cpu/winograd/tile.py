@@ -44,10 +44,9 @@ class Tile:
             def patch(i: int, j: int) -> Any:
                 return registers.keep(tirx.BufferLoad(buffers.image, [n, y + i, x + j, channel]))
 
-            place = (channels * plan.rows + self.row) * plan.lanes + lane
             for position, value in transform_input(plan.tile, patch, registers.keep):
-                index = [self.block, self.panel, position, place]
-                registers.add(tirx.BufferStore(buffers.inputs, value, index))
+                place = plan.input_place(self.panel, position, channels, self.row, lane)
+                registers.add(tirx.BufferStore(buffers.inputs, value, [self.block, place]))
 
         return all_lanes(lanes, _VALUES * plan.positions, body)
 

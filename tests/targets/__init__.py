@@ -1,0 +1,1 @@
+"""How the kernels of a target are scheduled, looked at from below."""
