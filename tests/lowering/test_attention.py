@@ -79,6 +79,27 @@ def test_other_floats(dtype: torch.dtype) -> None:
     check(attention, q, k, k, random(5, 9, dtype=dtype), atol=8 * torch.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 24])
+@pytest.mark.parametrize("width", [32, 65])
+def test_one_query_or_many(rows: int, width: int) -> None:
+    q, k, v = random(2, rows, 40), random(2, 37, 40), random(2, 37, width)
+    check(attention, q, k, v, atol=1e-5)
+    check(attention, q, k, v, random(2, 1, 37) > 0, atol=1e-5)
+    check(attention, q, k, v, random(2, rows, 37), atol=1e-5)
+    check(attention, q, k, v, is_causal=True, atol=1e-5)
+
+
+def test_double_precision() -> None:
+    q, k = random(3, 17, 8, dtype=torch.float64), random(3, 9, 8, dtype=torch.float64)
+    check(attention, q, k, k)
+    check(attention, q[:, :1].contiguous(), k, k)
+
+
+def test_scores_far_apart() -> None:
+    q = random(1, 20, 8) * 1e4
+    check(attention, q, q, random(1, 20, 8), atol=1e-5)
+
+
 def test_dropout_is_refused() -> None:
     q = random(1, 2, 4)
     with pytest.raises(CompileError, match="dropout"):

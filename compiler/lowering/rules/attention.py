@@ -11,7 +11,9 @@ from ...errors import CompileError
 from ...ir.tensor_spec import TensorSpec
 from ..builder import KernelBuilder
 from ..registry import lowers
-from .attention_rows import Head, RowBlocks
+from .attention_head import Head
+from .attention_rows import RowBlocks
+from .attention_step import Steps, suits
 from .gemm import accumulator
 from .indices import Index, broadcast_place, shape_of, unflatten_index
 from .origins import origin
@@ -52,12 +54,13 @@ def attention(
         out=out,
         axes=kernel.result_axes or list(range(len(out.shape))),
     )
-    heads.code.add(
-        on_threads(
-            math.prod(out.shape[:-2]),
-            lambda number: RowBlocks(heads.head(number), kernel.target).statements(),
-        )
-    )
+
+    def statements(number: Index) -> Any:
+        head = heads.head(number)
+        kind = Steps if suits(head, kernel.target) else RowBlocks
+        return kind(head, kernel.target).statements()
+
+    heads.code.add(on_threads(math.prod(out.shape[:-2]), statements))
     return heads.result()
 
 

@@ -9,7 +9,6 @@ other, and so are the values. Both products run as register tiles:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,32 +17,10 @@ from tvm import tirx
 from ....targets.cpu.lane_tiles import STEPS, lane_tile
 from ....targets.cpu.tiles import is_arm, product_tile
 from ....targets.target import Target
-from ..math import exp2
-from ..math.exponentials import LOG2_E, scaled_exp2
+from .attention_head import Head, Read, power, share
 from .indices import Index
 from .registers import allocated, in_steps, registers, scratch, sequence, unrolled, vector, vectors
 from .statements import load, loop, store
-
-Read = Callable[[Index, Index], Any]  # (row, column) -> element
-
-
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """One head of attention: its operands, in the dtype of the computation."""
-
-    rows: int
-    keys: int
-    depth: int
-    width: int
-    dtype: str
-    query: Read  # (l, e), times the scale
-    key: Read  # (s, e)
-    value: Read  # (s, f)
-    start: Callable[[Index], Any]  # s -> what a score starts with, the same in every row
-    masked: Callable[[Any, Index, Index], Any] | None  # (score, l, s) -> score
-    is_causal: bool
-    in_powers_of_two: bool  # whether scores are logarithms to base 2
-    write: Callable[[Index, Index, Any], Any]  # (l, f, value) -> statement
 
 
 class RowBlocks:
@@ -210,37 +187,27 @@ class _Block:
 
     def _powers(self, first: Index, keys: int) -> Any:
         """Scores to powers of two, at most 1 in each row, and their sums."""
-        power = registers((self.width,), self.head.dtype, "power")
+        raised = registers((self.width,), self.head.dtype, "power")
 
         def raise_(s: Index, at: Index) -> Any:
-            return store(power, self._power(load(self.scores, [s, at]), load(self.top, [at])), [at])
+            exponent = load(self.scores, [s, at]) - load(self.top, [at])
+            return store(raised, power(self.head, exponent), [at])
 
         def keep(s: Index, at: Index) -> Any:
-            return store(self.scores, load(power, [at]), [s, at])
+            return store(self.scores, load(raised, [at]), [s, at])
 
         def add(at: Index) -> Any:
-            return store(self.sums, load(self.sums, [at]) + load(power, [at]), [at])
+            return store(self.sums, load(self.sums, [at]) + load(raised, [at]), [at])
 
         def each(i: Index) -> Any:
             s = first + i
             steps = (partial(raise_, s), partial(keep, s), add)
             return sequence([part for step in steps for part in self._each(step)])
 
-        return allocated([power], [unrolled(keys, each)])
-
-    def _power(self, score: Any, top: Any) -> Any:
-        exponent = score - top
-        if not self.head.in_powers_of_two:
-            exponent = exponent * tirx.const(LOG2_E, self.head.dtype)
-        return scaled_exp2(exponent) if self.head.dtype == "float32" else exp2(exponent)
+        return allocated([raised], [unrolled(keys, each)])
 
     def _shares(self, at: Index) -> Any:
-        """What each power counts: 1 / sum, or 0 where no key was kept (else the sum is >= 1)."""
-        total = load(self.sums, [at])
-        share = tirx.const(1, self.head.dtype) / total
-        none = tirx.const(0, self.head.dtype)
-        kept = tirx.Select(total < tirx.const(0.5, self.head.dtype), none, share)
-        return store(self.sums, kept, [at])
+        return store(self.sums, share(load(self.sums, [at])), [at])
 
     def _mean(self) -> list[Any]:
         """out[first + l, f] = sum_s share[l] scores[s, l] v[s, f]."""
