@@ -5,13 +5,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+import penjing
 from penjing import targets
 from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.rules.windows import Window
 from penjing.compiler.lowering.rules.winograd import overhang, transform_weights, winograd_tile
 from penjing.targets.cpu.winograd import matrices
 
+from ..functions import Function
 from ..winograd_layers import Layer, error, inputs, make_artifact, stages
 from .harness import TARGET, execute
 
@@ -73,6 +76,23 @@ def test_error_of_resnet_layers(
 
 def test_long_epilogue_stays_a_loop() -> None:
     check(Layer(sizes=(9, 6), depth=8, outputs=20, swish=True, residual=True))
+
+
+def test_images_with_a_wider_border() -> None:
+    """An image that a 5 x 5 convolution reads too lies in a border of two elements."""
+    torch.manual_seed(0)
+    first, wide = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 5, padding=2)
+    narrow = nn.Conv2d(16, 16, 3, padding=1)
+
+    def both(first: nn.Module, wide: nn.Module, narrow: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(first(x))
+        return torch.cat([wide(y), torch.relu(narrow(y))], 1)
+
+    model = Function(both, first, wide, narrow).eval()
+    x = torch.randn(1, 3, 14, 14)
+    (output,) = penjing.compile(model, (x,), target="host").run(x)
+    wanted = model(x).detach().numpy()
+    assert np.abs(output - wanted).max() <= 2e-6 * np.abs(wanted).max()
 
 
 @pytest.mark.qemu

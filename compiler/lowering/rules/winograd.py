@@ -118,7 +118,7 @@ def _stage(images: Images, packed: te.Tensor, plan: Plan) -> te.Tensor:
     names = ("sums", "transformed", "products")
     written = [_buffer(shape, name) for shape, name in zip(shapes, names, strict=True)]
     buffers = Buffers(
-        image=read[0],
+        image=_reader(images, read[0]),
         weights=read[1],
         outputs=written[0],
         inputs=written[1],
@@ -135,6 +135,17 @@ def _stage(images: Images, packed: te.Tensor, plan: Plan) -> te.Tensor:
         attrs={"schedule": "winograd"},
     )
     return results[0]
+
+
+def _reader(images: Images, buffer: Any) -> Callable[..., Any]:
+    """How the statements read image n at (y, x), channel c, where `buffer` holds the images."""
+    origin = images.origin or (0, 0)
+
+    def element(n: Index, y: Index, x: Index, c: Index) -> Any:
+        place = [y + origin[0], x + origin[1], c]
+        return tirx.BufferLoad(buffer, [n, *place] if images.batched else place)
+
+    return element
 
 
 def _buffer(shape: Any, name: str) -> Any:

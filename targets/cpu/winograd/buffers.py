@@ -13,7 +13,7 @@ from .loops import KINDS
 class Buffers:
     """The buffers of one kernel."""
 
-    image: Any  # [N, Hp, Wp, C], its tiles all inside
+    image: Callable[[Any, Any, Any, Any], Any]  # n, y, x, c -> element; all tiles lie inside
     weights: Any  # Plan.weight_shape
     inputs: Any  # Plan.input_shape
     products: Any  # Plan.product_shape

@@ -42,7 +42,7 @@ class Tile:
             channel = channels * plan.lanes + lane
 
             def patch(i: int, j: int) -> Any:
-                return registers.keep(tirx.BufferLoad(buffers.image, [n, y + i, x + j, channel]))
+                return registers.keep(buffers.image(n, y + i, x + j, channel))
 
             for position, value in transform_input(plan.tile, patch, registers.keep):
                 place = plan.input_place(self.panel, position, channels, self.row, lane)
