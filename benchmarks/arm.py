@@ -91,8 +91,8 @@ def execute(artifact: Artifact, network: Network) -> Execution:
     """Run the model once under the emulator and look at all that it executed."""
     functions = executed_functions(artifact, network[1])
     code = [row for name, rows in functions.items() if name not in _DRIVER for row in rows]
-    kernels = sorted({call.kernel for call in artifact.manifest.calls} & set(functions))
-    loops = [loop for kernel in kernels for loop in inner_loops(kernel, functions[kernel])]
+    kernels = dict.fromkeys(call.kernel for call in artifact.manifest.calls)
+    loops = [loop for kernel in kernels for loop in inner_loops(kernel, functions.get(kernel, []))]
     timings = time_loops(loops, artifact.manifest.target)
     return Execution(
         instructions=sum(instruction.executions for instruction in code),
