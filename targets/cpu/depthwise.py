@@ -17,7 +17,7 @@ from .nests import is_worth_threads, parallelize_tiles
 from .peel import HINT, PEEL, PEEL_LANES
 from .stages import Stage, stage_of
 
-MOST_PRODUCTS = 512  # of a tile as straight code; above, the first axis of taps is a loop
+MOST_PRODUCTS = 512  # of a tile as straight code; above, outer axes of taps are loops
 MOST_VECTORS = 8  # of channels beside each other, where one position is all there is
 _EPILOGUE = 4  # instructions that finish and store a vector: bias, two bounds, store
 _LOOP = 6  # instructions around a tile
@@ -74,18 +74,24 @@ def _accumulate(
     loops = sch.get_loops(product)
     taps, (n, *space, o) = loops[-count:], loops[-count - len(stage.axes) : -count]
     vectors, vector = sch.split(o, [None, lanes])
-    rolled = accumulators * math.prod(s.taps for s in slides) > MOST_PRODUCTS and count > 1
+    rolled = _rolled(slides, accumulators)
     if rolled:  # the rows that a tile shares are loaded again in each iteration
-        order = [taps[0], n, *space, *taps[1:]]
+        order = [*taps[:rolled], n, *space, *taps[rolled:]]
     elif slides[-1].stride > 1 and math.prod(s.taps for s in slides) <= _FEW_TAPS:
         order = [n, *space, *taps]
-    else:
+    else:  # a row of inputs after the other
         order = [n, *space[:-1], *taps[:-1], space[-1], taps[-1]]
     sch.reorder(*order, vectors, vector)
     _straight(sch, [*order[rolled:], vectors], vector)
     init = sch.decompose_reduction(product, order[0])
     *zeros, zero = sch.get_loops(init)[-len(stage.axes) - 1 :]
     _straight(sch, zeros, zero)
+
+
+def _rolled(slides: Sequence[Slide], accumulators: int) -> int:
+    """How many axes of taps, from the outermost, stay loops: straight code has an end."""
+    products = [accumulators * math.prod(s.taps for s in slides[i:]) for i in range(len(slides))]
+    return sum(1 for count in products if count > MOST_PRODUCTS)
 
 
 @functools.cache
@@ -121,8 +127,9 @@ def _candidates(
 ) -> Iterator[tuple[int, int]]:
     taps = above.taps * last.taps * outside
     most = most_accumulators(registers, taps, last.stride)
-    most = max(1, min(most, MOST_PRODUCTS // taps))
-    tallest = min(above.outputs, 5 if above.stride == 1 else 2, most)
+    rolled = taps * min(most, 4) > MOST_PRODUCTS
+    most = max(1, min(most, MOST_PRODUCTS // (last.taps if rolled else taps)))
+    tallest = min(above.outputs, 5 if above.stride == 1 else 2, most, 1 if rolled else most)
     for height in range(1, tallest + 1):
         for width in range(1, min(last.outputs, most // height) + 1):
             yield height, width

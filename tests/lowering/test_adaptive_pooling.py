@@ -24,9 +24,9 @@ SIZE = st.sampled_from([1, 2, 3, 5, 7, 9])
 
 
 @FEW
-@given(RANK, SIZE, SIZE, st.booleans())
-def test_mean(rank: int, inputs: int, outputs: int, batched: bool) -> None:
-    x = random(*([2] if batched else []), 3, *[inputs, 6, 4][:rank])
+@given(RANK, SIZE, SIZE, st.booleans(), st.sampled_from([3, 5, 21, 32]))
+def test_mean(rank: int, inputs: int, outputs: int, batched: bool, channels: int) -> None:
+    x = random(*([2] if batched else []), channels, *[inputs, 6, 4][:rank])
     check(MEAN[rank], x, [outputs, 3, 1][:rank])
 
 

@@ -13,9 +13,10 @@ from ..builder import KernelBuilder
 from ..registry import lowers
 from .gemm import accumulator, finished
 from .indices import Index, flatten_index
-from .pooling import divide, global_mean, lowers_each_rank, lowest
+from .pooling import FEW_CHANNELS, divide, global_mean, lowers_each_rank, lowest
 from .row_reduction import OPERATORS
-from .windows import Images, Sizes, split_index
+from .sliding import Found, from_found, tiling, total, window_sums
+from .windows import Images, Sizes, framed, split_index
 
 aten = torch.ops.aten
 
@@ -81,17 +82,36 @@ def adaptive_avg_pool(
     spans = _spans(images, out)
     dtype = accumulator(out.dtype)
 
-    def element(*at: Index) -> Any:
-        value = _read(images, spans, at, 0).astype(dtype)
-        return te.sum(value, axis=[span.axis for span in spans])
-
-    total = te.compute(out.shape, element, name="sums")
-
     def mean(value: Any, at: Sequence[Index]) -> Any:
         lengths = (span.length(p) for span, p in zip(spans, at[-rank:], strict=True))
         return divide(value, math.prod(lengths), dtype)
 
-    return finished(lambda at: total(*at), out, mean)
+    if images.channels < FEW_CHANNELS:
+        axes = [span.axis for span in spans]
+
+        def element(*at: Index) -> Any:
+            return total(_read_at(images, spans, at, 0).astype(dtype), axis=axes)
+
+        sums = te.compute(out.shape, element, name="sums")
+        return finished(lambda at: sums(*at), out, mean)
+    images = framed(x, (0,) * rank, (0,) * rank, 0, kernel, batched=images.batched)
+    return from_found(_span_sums(images, spans, dtype), out, len(out.shape) == rank + 2, mean)
+
+
+def _span_sums(images: Images, spans: Sequence[Span], dtype: str) -> Found:
+    """The sums of what each position covers, images channels last."""
+    sizes = [span.outputs for span in spans]
+    if all(span.is_uniform for span in spans):
+        taps = tuple(span.inputs // span.outputs for span in spans)
+        return window_sums(images, tiling(taps), taps, sizes, dtype)
+
+    def element(*at: Index) -> Any:
+        n, *position, c = at
+        value = _read(images, spans, n, c, position, 0).astype(dtype)
+        return total(value, axis=[span.axis for span in spans])
+
+    sums = te.compute((images.batch, *sizes, images.channels), element, name="sums")
+    return lambda n, c, position: sums(n, *position, c)
 
 
 @lowers(aten._adaptive_avg_pool2d.default, aten._adaptive_avg_pool3d.default)
@@ -118,13 +138,15 @@ def adaptive_max_pool(
 
     maximum = OPERATORS["max"].reduce
     maxima = te.compute(
-        out[0].shape, lambda *at: maximum(_read(images, spans, at, border), axis=axes), name="max"
+        out[0].shape,
+        lambda *at: maximum(_read_at(images, spans, at, border), axis=axes),
+        name="max",
     )
 
     def element(*at: Index) -> Any:
         _, _, position = split_index(at, images.batched)
         where = [span.where(p) for span, p in zip(spans, position, strict=True)]
-        found = _read(images, spans, at, border).equal(maxima(*at))
+        found = _read_at(images, spans, at, border).equal(maxima(*at))
         nowhere = math.prod(images.space)
         return te.min(tirx.Select(found, flatten_index(where, images.space), nowhere), axis=axes)
 
@@ -137,9 +159,19 @@ def _spans(images: Images, out: TensorSpec) -> list[Span]:
     return [Span.of(i, o) for i, o in zip(space, out.shape[-len(space) :], strict=True)]
 
 
-def _read(images: Images, spans: Sequence[Span], at: Sequence[Index], otherwise: float) -> Any:
-    """The element under the current taps, or `otherwise` if a tap does not count."""
-    n, c, position = split_index(at, images.batched)
+def _read_at(images: Images, spans: Sequence[Span], at: Sequence[Index], otherwise: float) -> Any:
+    """The element under the current taps of a result, or `otherwise` if a tap does not count."""
+    return _read(images, spans, *split_index(at, images.batched), otherwise)
+
+
+def _read(
+    images: Images,
+    spans: Sequence[Span],
+    n: Index,
+    c: Index,
+    position: Sequence[Index],
+    otherwise: float,
+) -> Any:
     where = [span.where(p) for span, p in zip(spans, position, strict=True)]
     conditions = [c for span, p in zip(spans, position, strict=True) for c in span.counts(p)]
     value = images.at(n, c, where)

@@ -1,6 +1,6 @@
-"""Windows over single channels: the accumulation of depthwise convolutions, and of pooling."""
+"""The accumulation of depthwise convolutions: each output channel sees one input channel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,10 +9,8 @@ from tvm import te, tirx
 
 from ..builder import Array, KernelBuilder
 from .indices import Index, shape_of
+from .sliding import Found, over_window, total
 from .windows import Images, Window
-
-# By image, channel and position of the result.
-Sums = Callable[[Index, Index, Sequence[Index]], Any]
 
 
 def depthwise(
@@ -22,7 +20,7 @@ def depthwise(
     sizes: Sequence[int],
     dtype: str,
     kernel: KernelBuilder,
-) -> Sums:
+) -> Found:
     """P[n,p,o] = sum_t x[n, p * stride + t * dilation, o / M] * w[o,0,t], tagged "depthwise".
 
     images [N,padded...,C]; w [O,1,taps...], M = O / C; constant weights are packed as
@@ -38,45 +36,6 @@ def depthwise(
 
     shape = (images.batch, *sizes, channels)
     return over_window("depthwise", shape, taps, window, product, total)
-
-
-def over_window(
-    template: str,
-    shape: Sequence[int],
-    taps: Sequence[int],
-    window: Window,
-    value: Callable[[Index, Index, Sequence[Index], Sequence[Any]], Any],
-    reduce: Callable[..., Any],
-) -> Sums:
-    """P[n,p,o] = reduce of value(n, o, p, taps) over the taps, for targets/cpu/depthwise.py.
-
-    `shape` is that of P.
-    """
-    axes = [te.reduce_axis((0, size), name="t") for size in taps]
-
-    def element(*at: Index) -> Any:
-        n, *position, o = at
-        return reduce(value(n, o, position, axes), axis=axes)
-
-    notes = {
-        "schedule": template,
-        "stride": list(window.stride),
-        "dilation": list(window.dilation),
-    }
-    found = te.compute(tuple(shape), element, name=template, attrs=notes)
-    return lambda n, o, position: found(n, *position, o)
-
-
-def total(value: Any, axis: Sequence[Any]) -> Any:
-    """The sum over some axes. It starts at -0, which is what adding the first term changes not."""
-    return _SUM(value, axis=axis)
-
-
-_SUM = te.comm_reducer(lambda a, b: a + b, lambda dtype: _nothing(dtype))
-
-
-def _nothing(dtype: str) -> Any:
-    return tirx.const(-0.0 if "float" in dtype else 0, dtype)
 
 
 def _repeated(images: Images, times: int) -> Images:

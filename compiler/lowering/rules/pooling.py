@@ -14,11 +14,14 @@ from ..builder import KernelBuilder
 from ..registry import Rule, lowers
 from .axis_reduction import converted, reduced
 from .gemm import accumulator, finished
-from .indices import Index, flatten_index, shape_of
+from .indices import Index, flatten_index
 from .row_reduction import OPERATORS
-from .windows import Images, Sizes, Window, per_axis, split_index
+from .sliding import from_found, whole_sums, window_maxima, window_sums
+from .windows import Images, Sizes, Window, framed, per_axis, split_index
 
 aten = torch.ops.aten
+
+FEW_CHANNELS = 4  # below, vectors of neighboring positions beat vectors of channels
 
 
 def lowers_each_rank(*ops: OpOverload) -> Callable[[Rule], Rule]:
@@ -49,6 +52,12 @@ def max_pool(
     taps = per_axis(kernel_size, rank)
     images = Images(x, len(x.shape) == rank + 2)
     window = _window(images, taps, stride, padding, dilation, out)
+    if images.channels >= FEW_CHANNELS:
+        border = lowest(out.dtype)
+        frame = framed(x, window.before, window.after, border, kernel, batched=images.batched)
+        return from_found(
+            window_maxima(frame, window, taps, out.shape[-rank:]), out, images.batched
+        )
     if _is_whole(images, window, taps):
         return reduced(x, last_axes(x, rank), "max", out, kernel)
     return _maximum(_bordered(images, window), window, taps, out)
@@ -113,15 +122,7 @@ def avg_pool(
     window = _window(images, taps, stride, padding, 1, out)
     if _is_whole(images, window, taps) and divisor_override is None:
         return global_mean(x, rank, out, kernel)
-    bordered = images.padded(window.before, window.after, 0)
     dtype = accumulator(out.dtype)
-    axes = _axes(taps)
-
-    def element(*at: Index) -> Any:
-        n, c, position = split_index(at, images.batched)
-        return te.sum(bordered.at(n, c, window.at(position, axes)).astype(dtype), axis=axes)
-
-    total = te.compute(out.shape, element, name="sums")
     borders = per_axis(padding, rank) if count_include_pad else (0,) * rank
     counts = [
         _tap_count(*sizes)
@@ -142,16 +143,33 @@ def avg_pool(
         present = (count(p) for count, p in zip(counts, at[-rank:], strict=True))
         return divide(value, math.prod(present), dtype)
 
-    return finished(lambda at: total(*at), out, mean)
+    if images.channels >= FEW_CHANNELS:
+        frame = framed(x, window.before, window.after, 0, kernel, batched=images.batched)
+        sums = window_sums(frame, window, taps, out.shape[-rank:], dtype)
+        return from_found(sums, out, images.batched, mean)
+    bordered = images.padded(window.before, window.after, 0)
+    axes = _axes(taps)
+
+    def element(*at: Index) -> Any:
+        n, c, position = split_index(at, images.batched)
+        return te.sum(bordered.at(n, c, window.at(position, axes)).astype(dtype), axis=axes)
+
+    sums_by_channel = te.compute(out.shape, element, name="sums")
+    return finished(lambda at: sums_by_channel(*at), out, mean)
 
 
 def global_mean(x: te.Tensor, rank: int, out: TensorSpec, kernel: KernelBuilder) -> te.Tensor:
     """The mean over the last `rank` axes, which `out` has with size 1."""
     dtype = accumulator(out.dtype)
-    axes = last_axes(x, rank)
-    count = math.prod(shape_of(x)[-rank:])
-    wide = converted(x, dtype)
-    return reduced(wide, axes, "sum", out, kernel, lambda total: divide(total, count, dtype))
+    images = Images(x, len(x.shape) == rank + 2)
+    count = math.prod(images.space)
+    if images.channels < FEW_CHANNELS:
+        wide, axes = converted(x, dtype), last_axes(x, rank)
+        return reduced(wide, axes, "sum", out, kernel, lambda total: divide(total, count, dtype))
+    nothing = (0,) * rank
+    frame = framed(x, nothing, nothing, 0, kernel, batched=images.batched)
+    sums = whole_sums(frame, images.space, dtype)
+    return from_found(sums, out, images.batched, lambda total, at: divide(total, count, dtype))
 
 
 def last_axes(x: te.Tensor, rank: int) -> range:
