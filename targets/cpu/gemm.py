@@ -13,7 +13,7 @@ from tvm import tirx
 from ..target import Target
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
-from .pack_rows import packed_operand, schedule_packing
+from .pack_rows import has_whole_tiles, packed_operand, schedule_packing
 from .stages import Stage, stage_of, stages, touches, uses
 from .tiles import Tile, product_tile
 
@@ -41,7 +41,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         parallelize_tiles(sch, batch, outer)
     scheduled = {stage.name, stage_of(sch, tail).name}
     if packed is not None:
-        at = rows_outer if outer is rows_outer else None
+        whole = outer is rows_outer and has_whole_tiles(packed[0])
+        at = rows_outer if whole else None
         scheduled.add(schedule_packing(sch, packed[0], at, parallel))
     left = packed[1] if packed else _cacheable_left(stage)
     micro_kernel(sch, product, target, steps=tile.steps, left=left)

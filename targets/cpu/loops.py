@@ -60,7 +60,10 @@ def micro_kernel(
     by_lane = left is not None and is_arm(target) and steps > 1
     group = min(lanes, steps) if by_lane else 1
     outer, groups, inner = split_tiles(sch, reduce[-1], max(1, steps // group), group)
-    sch.reorder(*reduce[:-1], outer, groups, inner, vectors, *rows, vector)
+    # The operand that comes from memory again and again is in the outer loop: on ARM rows are in
+    # registers, elsewhere an element of a row is spread over one.
+    tile = [vectors, *rows] if by_lane else [*rows, vectors]
+    sch.reorder(*reduce[:-1], outer, groups, inner, *tile, vector)
     sch.vectorize(vector)
     for loop in (groups, inner, *rows, vectors):
         sch.unroll(loop)

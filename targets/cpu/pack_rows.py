@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from .loops import split_tiles
 from .nests import is_worth_threads
 from .peel import HINT
 from .stages import Stage, stage_of, stages
 
 TEMPLATE = "pack_rows"  # attrs={"schedule": ...} of such a stage
-_BLOCKS = 2  # groups of columns copied per iteration: LDP reads and STP writes then fit
+_GROUPS = 2  # groups of columns copied per iteration: then reads and writes both come in pairs
 
 
 def packed_operand(sch: Any, product: Stage) -> tuple[Stage, int] | None:
@@ -23,28 +24,28 @@ def packed_operand(sch: Any, product: Stage) -> tuple[Stage, int] | None:
 def schedule_packing(sch: Any, packing: Stage, at: Any, parallel: bool) -> str:
     """Copy [tile of rows, group of columns, row, column] in vectors; returns the stage's name.
 
-    `at` is the loop over tiles of rows that reads it, None if all rows are packed before.
+    `at` is the loop over whole tiles of rows that reads it, None if all rows are packed before.
     """
     block = packing.block
     if at is not None:
         sch.compute_at(block, at, preserve_unit_loops=True)
     tiles, groups, row, column = sch.get_loops(block)[-4:]
-    height, lanes = packing.extents[2:]
-    blocks = next(n for n in (_BLOCKS, 1) if packing.extents[1] % n == 0)
-    outer, inner = sch.split(groups, [None, blocks])
-    sch.reorder(outer, row, inner, column)
-    assert lanes == int(sch.get(column).extent), f"{packing.name} is not in vectors"
+    if at is None and not has_whole_tiles(packing):
+        sch.annotate(tiles, HINT, 1)
+    whole = int(packing.node.annotations["columns_count"]) % packing.extents[3] == 0
+    outer, inner = split_tiles(sch, groups, _GROUPS) if whole else (groups, None)
+    if not whole:
+        sch.annotate(outer, HINT, 1)
+    sch.reorder(*[loop for loop in (outer, row, inner, column) if loop is not None])
     sch.vectorize(column)
-    sch.unroll(inner)
-    sch.unroll(row)
-    if at is None:
-        if _has_partial_tile(packing, height):
-            sch.annotate(tiles, HINT, 1)
-        if parallel and is_worth_threads(stage_of(sch, block)):
-            sch.parallel(tiles)
+    for loop in (inner, row):
+        if loop is not None:
+            sch.unroll(loop)
+    if at is None and parallel and is_worth_threads(stage_of(sch, block)):
+        sch.parallel(tiles)
     return packing.name
 
 
-def _has_partial_tile(packing: Stage, height: int) -> bool:
-    """Whether the last tile has fewer rows than the others; its stage then asks for each row."""
-    return int(packing.node.annotations["count"]) % height != 0
+def has_whole_tiles(packing: Stage) -> bool:
+    """Whether the last tile has as many rows as the others; else its stage asks for each row."""
+    return int(packing.node.annotations["rows_count"]) % packing.extents[2] == 0

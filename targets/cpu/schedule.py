@@ -18,6 +18,7 @@ from . import conv, depthwise, gemm, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
+from .seed_sums import seed_sums
 from .stages import Stage, stages
 from .threads import run_tasks
 
@@ -50,7 +51,7 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
     func = run_tasks(func, parallel)
     if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
         return Scheduled(func, ())
-    sch = s_tir.Schedule(tvm.IRModule({"main": func}))
+    sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(func)}))
     sch.work_on("main")
     inline_stages(sch)
     inplace = inplace_pairs(sch, inputs)

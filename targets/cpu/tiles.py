@@ -6,8 +6,8 @@ best depends on the matrix: `product_tile` adds up what the micro-kernel costs w
 included, and what it moves between the caches.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..target import Target
@@ -15,8 +15,9 @@ from ..target import Target
 MOST_ROWS = 14
 MANY_ROWS = 56  # what `panel_columns` takes for the rows of a matrix that it knows nothing about
 _LDP_BYTES = 1024
+_CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
 _BLOCK_FMAS = 192  # of one block of steps: a loop's overhead is then 2 % of its work
-_IN_ORDER = ("cortex-a53", "cortex-a55", "cortex-a8", "cortex-a9", "generic")
+_IN_ORDER = ("cortex-a53", "cortex-a55", "generic")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def panel_columns(target: Target, columns: int) -> int:
 
 def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
     """The tile for a GEMM of `rows` rows over weights packed `panel` columns wide."""
-    most = most_rows(target, max(1, panel // target.lanes(32)))
-    height = _even_split(rows, most)
-    return Tile(height, panel, steps(target, height, panel // target.lanes(32)))
+    most = max(1, most_rows(target, max(1, panel // target.lanes(32))))
+    height = even_split(rows, most)
+    return Tile(height, panel, steps(target, height, panel // target.lanes(32), 256, False))
 
 
 @lru_cache(maxsize=4096)
@@ -91,51 +92,62 @@ def product_tile(
         height: If not 0, the first matrix is already packed in tiles of so many rows.
         packs: Whether it may be packed.
     """
-    choices = (False, True) if packs and can_pack(target, rows, depth) else (False,)
-    packings = (True,) if height else choices
-    plain = _candidates(target, rows, columns, panel, height)
-    tiles = (replace(tile, packs=packs) for tile in plain for packs in packings)
+    choices = (False, True) if packs and can_pack(target, rows) else (False,)
+    choices = (True,) if height else choices
+    tiles = _candidates(target, rows, columns, depth, panel, height, choices)
     return min(tiles, key=lambda tile: _cost(target, tile, rows, columns, depth))
 
 
 def most_rows(target: Target, vectors: int) -> int:
-    """The tallest tile of that many vectors per row that leaves nothing to spill."""
+    """The tallest tile of that many vectors per row that leaves nothing to spill; 0 = none does."""
     registers = target.simd_registers
-    if is_arm(target):  # B, one vector of A per row, and one register to load ahead
-        spare = 2 if target.llvm_cpu in _IN_ORDER else 1
-        most = (registers - spare - vectors) // (vectors + 1)
-    else:  # A is broadcast from memory
-        most = (registers - 1 - vectors) // vectors
-    return max(1, min(most, MOST_ROWS))
+    if is_arm(target):  # one vector of A per row, those of B, and some to load ahead
+        spare = 3 if target.llvm_cpu in _IN_ORDER else 1
+        return min(MOST_ROWS, (registers - spare - min(8, max(3, vectors))) // (vectors + 1))
+    # Those of B, and one for A, which is broadcast from memory. LLVM wants some to load ahead.
+    spare, tallest = (3, MOST_ROWS) if registers >= 32 else (1, 8)
+    return min(tallest, (registers - spare - vectors) // vectors)
 
 
-def can_pack(target: Target, rows: int, depth: int) -> bool:
-    """Whether rows can be packed: by lane, in whole vectors, where a register pair is one load."""
-    pairs = is_arm(target) and target.pointer_bits == 64
-    return pairs and rows > 1 and depth % PACKED_COLUMNS == 0
+def can_pack(target: Target, rows: int) -> bool:
+    """Whether packed rows load faster: by lane, where two registers are one load."""
+    return is_arm(target) and target.pointer_bits == 64 and rows > 1
 
 
-def steps(target: Target, rows: int, vectors: int) -> int:
+def steps(target: Target, rows: int, vectors: int, depth: int, packs: bool) -> int:
     """Steps of the reduction that are one block of straight code.
 
     On ARM as many as make a loop's overhead small, while one base register reaches all weights of
-    a block by LDP (DDI 0487, C6.2: offsets of 7 bits, times 16 bytes).
+    a block by LDP (DDI 0487, C6.2: offsets of 7 bits, times 16 bytes). Where many rows lie close,
+    LLVM pairs the loads of two groups of steps, and has no registers left for so many.
     """
-    if is_arm(target):
-        reached = (count for count in (16, 8) if 16 * vectors * count <= _LDP_BYTES)
-        return next((count for count in reached if rows * vectors * count <= _BLOCK_FMAS), 4)
-    return 2 if target.simd_registers >= 32 else 4
+    if not is_arm(target):
+        return 2 if target.simd_registers >= 32 else 4
+    if target.pointer_bits == 32 or (not packs and depth < _CLOSE_ROWS and rows > _FEW_ROWS):
+        return 4
+    reached = (count for count in (16, 8) if 16 * vectors * count <= _LDP_BYTES)
+    return next((count for count in reached if rows * vectors * count <= _BLOCK_FMAS), 4)
 
 
-def _candidates(target: Target, rows: int, columns: int, panel: int, height: int) -> Iterator[Tile]:
+def _candidates(
+    target: Target,
+    rows: int,
+    columns: int,
+    depth: int,
+    panel: int,
+    height: int,
+    packings: Sequence[bool],
+) -> Iterator[Tile]:
     """Every tile that fits the registers, wide ones first."""
     lanes = target.lanes(32)
     most = min(16 if is_arm(target) else 8, -(-columns // lanes))
-    for vectors in [panel // lanes] if panel else range(most, 0, -1):
-        tallest = min(rows, most_rows(target, vectors))
+    for vectors in [max(1, panel // lanes)] if panel else range(most, 0, -1):
+        tallest = min(rows, max(most_rows(target, vectors), int(vectors == 1)))
         for tall in [height] if height else range(tallest, 0, -1):
             for inside in (True, False):
-                yield Tile(tall, vectors * lanes, steps(target, tall, vectors), inside)
+                for pack in packings:
+                    block = steps(target, tall, vectors, depth, pack)
+                    yield Tile(tall, vectors * lanes, block, inside, pack)
 
 
 def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> float:
@@ -157,7 +169,7 @@ def _tile_cost(target: Target, rows: int, vectors: int, depth: int, packed: bool
     costs = _ARM if is_arm(target) else _X86
     multiply = costs.fma * max(rows * vectors, costs.chains)
     load = rows * costs.left / (2 if packed else 1) + vectors * costs.right
-    step = multiply + load + costs.block / steps(target, rows, vectors)
+    step = multiply + load + costs.block / steps(target, rows, vectors, depth, packed)
     return depth * step + costs.element * rows * vectors + costs.tile
 
 
@@ -189,7 +201,7 @@ def _from(target: Target, size: int, beside: int, times: int) -> float:
 
 def block_rows(target: Target, rows: int) -> int:
     """Output channels of one convolution tile; packed weights come in blocks of that many."""
-    return _even_split(rows, 8 if target.simd_registers >= 32 else 4)
+    return even_split(rows, 8 if target.simd_registers >= 32 else 4)
 
 
 def vectors_per_row(target: Target, rows: int) -> int:
@@ -203,7 +215,7 @@ def is_arm(target: Target) -> bool:
     return target.triple.startswith(("aarch64", "arm"))
 
 
-def _even_split(rows: int, most: int) -> int:
+def even_split(rows: int, most: int) -> int:
     """The tile height in (most/2, most] that leaves the least of `rows` over, the tallest such."""
     if rows <= most:
         return rows

@@ -119,13 +119,15 @@ def rows_product(
     height, lanes = right.tile.rows, PACKED_COLUMNS
 
     def element(tile: Index, group: Index, row: Index, column: Index) -> Any:
-        m = tile * height + row
-        value = left(m, group * lanes + column)
-        inside = within(m, 0, rows, rows + -rows % height)
+        m, k = tile * height + row, group * lanes + column
+        value = left(m, k)
+        inside = within(m, 0, rows, rows + -rows % height) + within(
+            k, 0, depth, depth + -depth % lanes
+        )
         return guarded(inside, value, tirx.const(0, value.ty.dtype))
 
-    shape = (-(-rows // height), depth // lanes, height, lanes)
-    notes = {"schedule": "pack_rows", "count": rows}
+    shape = (-(-rows // height), -(-depth // lanes), height, lanes)
+    notes = {"schedule": "pack_rows", "rows_count": rows, "columns_count": depth}
     packed = te.compute(shape, element, name="packed_rows", attrs=notes)
 
     def read(batch: Sequence[Index], m: Index, k: Index) -> Any:
