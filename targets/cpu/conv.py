@@ -13,7 +13,7 @@ from ..target import Target
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of, uses
-from .tiles import gemm_tile
+from .tiles import Tile, even_split, most_rows, product_tile
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
@@ -22,8 +22,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
     panel = _panel(stage)
-    tile = gemm_tile(target, stage.extents[-2], panel)
-    beside = _rows_beside(stage, tile.rows, gemm_tile(target, math.prod(stage.extents), panel).rows)
+    *_, width, channels = stage.extents
+    tile = conv_tile(target, width, channels, _depth(stage), panel=panel)
+    beside = _rows_beside(stage, target, tile)
     x_outer, x = split_tiles(sch, space[-1], tile.rows)
     rows, outer = [x], [*space[:-1], x_outer]
     if beside > 1:
@@ -39,6 +40,23 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         parallelize_tiles(sch, [n], order[0])
     micro_kernel(sch, product, target, steps=tile.steps, left=_image(stage))
     return {stage.name, stage_of(sch, tail).name}
+
+
+def conv_tile(target: Target, width: int, channels: int, depth: int, *, panel: int = 0) -> Tile:
+    """The register tile for images of so many columns: its rows are neighbors in a row of them.
+
+    Args:
+        target: The CPU.
+        width: Output positions in a row.
+        channels: Output channels.
+        depth: Products that are summed for one output.
+        panel: If not 0, the weights are already packed in panels that wide.
+    """
+    return product_tile(target, width, channels, depth, panel=panel)
+
+
+def _depth(stage: Stage) -> int:
+    return math.prod(int(v.dom.extent) for v in stage.node.iter_vars[len(stage.axes) :])
 
 
 def _image(stage: Stage) -> int | None:
@@ -60,11 +78,12 @@ def _panel(stage: Stage) -> int:
     return 1
 
 
-def _rows_beside(stage: Stage, columns: int, most: int) -> int:
+def _rows_beside(stage: Stage, target: Target, tile: Tile) -> int:
     """How many image rows one tile takes, where the rows are short."""
-    if len(stage.axes) < 4 or columns < stage.extents[-2]:
+    if len(stage.axes) < 4 or tile.rows < stage.extents[-2]:
         return 1
-    return min(stage.extents[-3], max(1, most // columns))
+    most = most_rows(target, max(1, tile.columns // target.lanes(32)))
+    return even_split(stage.extents[-3], max(1, most // tile.rows))
 
 
 def _panels_outside(stage: Stage, target: Target) -> bool:
@@ -75,8 +94,7 @@ def _panels_outside(stage: Stage, target: Target) -> bool:
     """
     *_, rows, _, channels = [1, *stage.extents]
     panels = channels / _panel(stage)
-    depth = math.prod(int(v.dom.extent) for v in stage.node.iter_vars if int(v.iter_type) == 2)
-    weights = 4 * depth * channels
+    weights = 4 * _depth(stage) * channels
     images = [math.prod(map(int, load.source.ty.shape)) for load in stage.loads]
     image = 4 * min(images)
     if weights <= target.l1d_bytes // 2:

@@ -19,7 +19,7 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
-from .convolution import Total, biased, convolve, pack_panels, read_panel, rows_per_panel
+from .convolution import Total, biased, convolve, pack_panels, panel_of_groups, read_panel
 from .gemm import accumulator
 from .indices import Index, flatten_index, guarded, shape_of, unflatten_index
 from .windows import Images, Sizes, framed, per_axis, split_index
@@ -161,7 +161,7 @@ def _weights(
     channels, own, *_ = shape_of(w)
     residues = [phase.stride for phase in phases]
     if kernel.is_constant(w):
-        panel = rows_per_panel(own, groups * math.prod(residues), kernel)
+        panel = panel_of_groups(own, groups * math.prod(residues), kernel.panel(own))
         transform = partial(pack_phases, phases=tuple(phases), groups=groups, panel=panel)
         packed = kernel.pack(w, transform, f"phases{panel}")
         return -(-own // panel) * panel, partial(read_panel, packed)

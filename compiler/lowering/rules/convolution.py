@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tvm import te
 
+from ....targets.cpu.conv import conv_tile
 from ....targets.cpu.flatten import dense_strides
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
@@ -159,7 +160,9 @@ def _direct(
     The taps of an image row and their channels are one axis where they lie side by side.
     """
     _, depth, *taps = shape_of(w)
-    rows, weight = _panels(w, groups, kernel)
+    own = int(w.shape[0]) // groups
+    tile = conv_tile(kernel.target, sizes[-1], own, depth * math.prod(taps))
+    rows, weight = _panels(w, groups, tile.columns, kernel)
     merged = groups == 1 and window.dilation[-1] == 1
     axes = [te.reduce_axis((0, size), name="t") for size in (taps[:-1] if merged else taps)]
     c = te.reduce_axis((0, depth * taps[-1] if merged else depth), name="c")
@@ -221,7 +224,7 @@ def _reader(
     return through
 
 
-def _panels(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Total]:
+def _panels(w: te.Tensor, groups: int, panel: int, kernel: KernelBuilder) -> tuple[int, Total]:
     """How to read weights [o, c, taps...] of groups of output channels.
 
     Returns the rows of a group, padding included, and a reader of one weight by row, input channel
@@ -230,17 +233,17 @@ def _panels(w: te.Tensor, groups: int, kernel: KernelBuilder) -> tuple[int, Tota
     own = int(w.shape[0]) // groups
     if not kernel.is_constant(w):
         return own, lambda o, c, taps: w(o, c, *taps)
-    panel = rows_per_panel(own, groups, kernel)
+    panel = panel_of_groups(own, groups, panel)
     packed = kernel.pack(w, partial(pack_panels, own=own, panel=panel), f"panels{panel}_{own}")
     return -(-own // panel) * panel, partial(read_panel, packed)
 
 
-def rows_per_panel(own: int, groups: int, kernel: KernelBuilder) -> int:
-    """Channels of a panel of packed weights; panels of several groups have no padding.
+def panel_of_groups(own: int, groups: int, panel: int) -> int:
+    """Channels of a panel of packed weights, at most `panel` where several groups have their own.
 
-    With padding between groups, a tile of the result would read a region that is no tile.
+    These have no padding: with some between groups, a tile of the result would read a
+    region that is no tile.
     """
-    panel = kernel.panel(own)
     return panel if groups == 1 else max(d for d in range(1, panel + 1) if own % d == 0)
 
 
