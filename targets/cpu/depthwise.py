@@ -110,7 +110,7 @@ def tile_sizes(registers: int, slides: tuple[Slide, ...], weighted: bool) -> tup
     return (*(1 for _ in slides[:-2]), *best[-min(2, len(slides)) :])
 
 
-def most_accumulators(registers: int, taps: int, stride: int) -> int:
+def most_accumulators(registers: int, taps: int, stride: int, weighted: bool) -> int:
     """Accumulators of a tile with which LLVM spills nothing, found by counting under emulation.
 
     With few taps their weights stay in registers too; strided windows need more inputs at once.
@@ -119,14 +119,16 @@ def most_accumulators(registers: int, taps: int, stride: int) -> int:
         return 8 if taps <= _FEW_TAPS else 6
     if taps > _FEW_TAPS:
         return 10 if stride == 1 else 8
-    return 20 if stride == 1 else 16
+    if stride == 1:
+        return 20
+    return 16 if weighted else 8
 
 
 def _candidates(
     registers: int, above: Slide, last: Slide, outside: int, weighted: bool
 ) -> Iterator[tuple[int, int]]:
     taps = above.taps * last.taps * outside
-    most = most_accumulators(registers, taps, last.stride)
+    most = most_accumulators(registers, taps, last.stride, weighted)
     rolled = taps * min(most, 4) > MOST_PRODUCTS
     most = max(1, min(most, MOST_PRODUCTS // (last.taps if rolled else taps)))
     tallest = min(above.outputs, 5 if above.stride == 1 else 2, most, 1 if rolled else most)

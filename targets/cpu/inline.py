@@ -7,6 +7,7 @@ from tvm import ir, s_tir
 
 from .stages import Stage, collect, cost, stage_of, stages
 
+TILED = ("gemm", "conv", "depthwise", "window")  # templates that read elements several times
 CHEAP = 4  # float operations that are recomputed rather than stored and loaded
 
 
@@ -25,7 +26,7 @@ def _wants_inlining(sch: Any, stage: Stage) -> bool:
     readers = [stage_of(sch, reader) for reader in sch.get_consumers(stage.block)]
     if not readers or any(r.kind == "opaque" for r in readers):
         return False
-    if any(reader.template in ("gemm", "conv", "depthwise") for reader in readers):
+    if any(reader.template in TILED for reader in readers):
         return _is_contiguous_move(stage)
     evaluations = sum(_evaluations(reader, stage) for reader in readers)
     return cost(stage.store.value) <= CHEAP or evaluations <= math.prod(stage.extents)

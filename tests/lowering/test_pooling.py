@@ -91,3 +91,13 @@ def test_whole_images(channels: int, size: int) -> None:
     x = random(2, channels, size, size)
     check(aten.avg_pool2d.default, x, [size, size])
     check(aten.max_pool2d.default, x, [size, size])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [8, 21])
+def test_large_windows(stride: int, channels: int) -> None:
+    x = random(1, channels, 14, 17)
+    check(aten.max_pool2d.default, x, [5, 9], [stride, 1], [2, 4])
+    check(aten.max_pool2d.default, x, [5, 5], [1, stride], [2, 2], [2, 1])
+    check(aten.avg_pool2d.default, x, [5, 6], [stride, 2], [2, 3], False, False)
+    check(aten.max_pool3d.default, random(1, 8, 7, 9, 8), [3, 4, 5], [1, stride, 1], [1, 2, 2])

@@ -15,6 +15,7 @@ from .windows import Images, Window, split_index
 # What a window gives, by image, channel and position.
 Found = Callable[[Index, Index, Sequence[Index]], Any]
 
+_STORED = 4  # instructions to store and load a vector of results between rows and columns
 _LONG_SUM = 1024  # elements that are not added one after the other: each addition rounds
 
 
@@ -67,24 +68,79 @@ def window_sums(
     images: Images, window: Window, taps: Sequence[int], sizes: Sequence[int], dtype: str
 ) -> Found:
     """The sums over the taps of a window at each of `sizes` positions, images channels last."""
-
-    def element(n: Index, c: Index, position: Sequence[Index], axes: Sequence[Any]) -> Any:
-        return images.at(n, c, window.at(position, axes)).astype(dtype)
-
-    shape = (images.batch, *sizes, images.channels)
-    return over_window("window", shape, taps, window, element, total)
+    return _reduced(images, window, taps, sizes, total, dtype)
 
 
 def window_maxima(
     images: Images, window: Window, taps: Sequence[int], sizes: Sequence[int]
 ) -> Found:
     """The maxima over the taps of a window at each of `sizes` positions, images channels last."""
+    maximum, dtype = OPERATORS["max"].reduce, str(images.tensor.dtype)
+    return _reduced(images, window, taps, sizes, maximum, dtype)
 
+
+def _reduced(
+    images: Images,
+    window: Window,
+    taps: Sequence[int],
+    sizes: Sequence[int],
+    reduce: Callable[..., Any],
+    dtype: str,
+) -> Found:
+    """What `reduce` gives for each window: rows first, where windows share rows enough to pay."""
+    if _shares_rows(window, taps):
+        *outer, last = taps
+        reached = zip(sizes[:-1], window.stride, outer, window.dilation, strict=False)
+        rows = [(size - 1) * stride + (t - 1) * d + 1 for size, stride, t, d in reached]
+        between = (*rows, sizes[-1])
+        found = _over_all(
+            images, _only(window, -1), (*(1 for _ in outer), last), between, reduce, dtype
+        )
+        images, window, taps = _stored(found, images, between), _only(window, 0), (*outer, 1)
+    return _over_all(images, window, taps, sizes, reduce, dtype)
+
+
+def _over_all(
+    images: Images,
+    window: Window,
+    taps: Sequence[int],
+    sizes: Sequence[int],
+    reduce: Callable[..., Any],
+    dtype: str,
+) -> Found:
     def element(n: Index, c: Index, position: Sequence[Index], axes: Sequence[Any]) -> Any:
-        return images.at(n, c, window.at(position, axes))
+        return images.at(n, c, window.at(position, axes)).astype(dtype)
 
     shape = (images.batch, *sizes, images.channels)
-    return over_window("window", shape, taps, window, element, OPERATORS["max"].reduce)
+    return over_window("window", shape, taps, window, element, reduce)
+
+
+def _shares_rows(window: Window, taps: Sequence[int]) -> bool:
+    """Whether reducing rows first saves more than it costs to store and load the results."""
+    if len(taps) == 1 or taps[-1] == 1:
+        return False
+    others, shared = math.prod(taps[:-1]), math.prod(window.stride[:-1])
+    return taps[-1] * shared + others + _STORED < math.prod(taps)
+
+
+def _only(window: Window, axis: int) -> Window:
+    """The window without the strides of its other axes: the last one (-1) or all but that (0)."""
+
+    def chosen(values: Sequence[int]) -> tuple[int, ...]:
+        ones = (1,) * (len(values) - 1)
+        return (*ones, values[-1]) if axis else (*values[:-1], 1)
+
+    zeros = (0,) * len(window.stride)
+    return Window(
+        stride=chosen(window.stride), dilation=chosen(window.dilation), before=zeros, after=zeros
+    )
+
+
+def _stored(found: Found, images: Images, sizes: Sequence[int]) -> Images:
+    """What windows of images gave, as images."""
+    shape = (images.batch, *sizes, images.channels)
+    tensor = te.compute(shape, lambda n, *at: found(n, at[-1], at[:-1]), name="rows")
+    return Images(tensor, channels_last=True)
 
 
 def whole_sums(images: Images, space: Sequence[int], dtype: str) -> Found:
@@ -115,8 +171,5 @@ def from_found(
 def _row_sums(images: Images, space: Sequence[int], dtype: str) -> Images:
     """The sums of the rows of images, as images one element wide."""
     *others, width = space
-    taps = (*(1 for _ in others), width)
-    sums = window_sums(images, tiling(taps), taps, (*others, 1), dtype)
-    shape = (images.batch, *others, 1, images.channels)
-    tensor = te.compute(shape, lambda n, *at: sums(n, at[-1], at[:-1]), name="rows")
-    return Images(tensor, channels_last=True)
+    taps, sizes = (*(1 for _ in others), width), (*others, 1)
+    return _stored(window_sums(images, tiling(taps), taps, sizes, dtype), images, sizes)
