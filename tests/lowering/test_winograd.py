@@ -105,13 +105,18 @@ def test_on_arm(target: str, tile: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "tile"),
-    [(64, 56, 4), (128, 28, 4), (256, 14, 4), (512, 7, 4), (16, 32, 4)],
+    ("channels", "size"), [(64, 56), (128, 28), (256, 14), (16, 32), (32, 16), (64, 8)]
 )
-def test_resnet_layers_take_large_tiles(channels: int, size: int, tile: int) -> None:
+@pytest.mark.parametrize("target", ["arm-a72", "x86-64-v4", "x86-64-v3"])
+def test_resnet_layers_take_large_tiles(channels: int, size: int, target: str) -> None:
     shape = (channels, channels, 3, 3)
-    for name in ("arm-a72", "x86-64-v4", "x86-64-v3"):
-        assert winograd_tile(targets.get(name), SAME, shape, 1, (size, size)) == tile
+    assert winograd_tile(targets.get(target), SAME, shape, 1, (size, size)) == 4
+
+
+def test_weights_from_memory_keep_tiles_small_on_wide_vectors() -> None:
+    shape = (512, 512, 3, 3)
+    assert winograd_tile(targets.get("arm-a72"), SAME, shape, 1, (7, 7)) == 4
+    assert winograd_tile(targets.get("x86-64-v4"), SAME, shape, 1, (7, 7)) == 2
 
 
 def test_small_tiles_where_large_ones_are_ruled_out() -> None:

@@ -16,7 +16,7 @@ FLOAT_BYTES = 4
 TRANSFORM_COST = {2: 4, 4: 8}  # instructions of a transform per vector, by tile, counted on ARM
 DIRECT_COST = 1.25  # instructions per multiply-add of a direct convolution
 STALL = 8  # multiply-adds that fit between one and the next on the same sum
-WEIGHT_COST = 0.5  # multiply-adds that take as long as a float of weights from memory
+WEIGHT_COST = 1  # multiply-adds that take as long as a float of weights from memory
 
 
 @dataclass(frozen=True, kw_only=True)
