@@ -9,9 +9,10 @@ from tvm import ir, sym, tirx
 
 from ..target import Target
 from .flatten import position
-from .stages import Stage, uses
+from .stages import Stage, cost, uses
 
 UNROLL = 4  # vectors per iteration of an elementwise loop
+SIMPLE = 32  # float operations of an element; with more, temporaries of four vectors get spilled
 PARALLEL_WORK = 16384  # loop iterations below which starting threads costs more than it saves
 
 
@@ -79,7 +80,8 @@ def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
     fusable = min(_fusable(stage), len(loops))
     if fusable > 1:
         loops = [*loops[:-fusable], sch.fuse(*loops[-fusable:])]
-    outer = vectorize(sch, loops[-1], lanes, UNROLL)[0]
+    unroll = UNROLL if cost(stage.store.value) <= SIMPLE else 2
+    outer = vectorize(sch, loops[-1], lanes, unroll)[0]
     if first == 0 and len(loops) > 1 and outer is not loops[-1]:
         sch.fuse(*loops[:-1])
 

@@ -12,6 +12,7 @@ from tvm import te, tirx
 from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering import math as own
 from penjing.compiler.lowering.math import trigonometry
+from penjing.compiler.lowering.math.exponentials import scaled_exp2
 from penjing.compiler.lowering.math.floats import ceil, floor, round_even, trunc
 from penjing.compiler.lowering.math.power import power
 
@@ -111,6 +112,22 @@ def test_rounding(function: Any, reference: Any, dtype: torch.dtype) -> None:
     x = torch.cat([halves, halves.nextafter(torch.tensor(math.inf).to(dtype)), large.to(dtype)])
     x = torch.cat([x, -large.to(dtype), torch.tensor(SPECIAL, dtype=dtype)])
     assert torch.equal(apply(function, x).nan_to_num(7e7), reference(x).nan_to_num(7e7))
+
+
+def test_powers_whose_ratio_counts() -> None:
+    x = torch.cat([torch.linspace(-126, 0, 20001), torch.tensor([-math.inf, -127, -3e38])])
+    result, exact = apply(scaled_exp2, x).double(), x.double().exp2()
+    assert ((result / result[20000])[:-3] / exact[:-3] - 1).abs().max() < 4e-7
+    assert result[-3:].tolist() == [0, 0, 0]
+
+
+def test_gelu_vanishes_below() -> None:
+    x = torch.tensor([-5.7, -100.0, -3e38])
+    assert apply(own.gelu, x).tolist() == [0, 0, 0]
+    error = apply(own.gelu, arguments(-9, 9)[:-11]).double() - torch.nn.functional.gelu(
+        arguments(-9, 9, torch.float64)[:-11]
+    )
+    assert error.abs().max() < 1e-6
 
 
 def test_power() -> None:

@@ -11,9 +11,9 @@ from math import sqrt as square_root
 
 from tvm import tirx
 
-from .error_function import erf, erfc
-from .exponentials import exp, exp2, expm1
-from .floats import Expr, Lets, dtype_of, horner, is_nan, like, with_sign
+from .error_function import erf, erfc, normal_distribution
+from .exponentials import exp, exp2, exp_of_negative, expm1
+from .floats import Expr, Lets, by_squares, clamp, dtype_of, is_nan, like, with_sign
 from .logarithms import log, log1p, log2, log10
 
 __all__ = [
@@ -44,8 +44,8 @@ __all__ = [
     "tanh",
 ]
 
-# tanh(x) / x as a quotient in x^2, for |x| <= 9.02; tanh rounds to 1 beyond
-_TANH_BOUND = 9.02
+# tanh(x) / x as a quotient in x^2, for |x| <= 9; tanh is 1 - 3e-8 there
+_TANH_BOUND = 9.0
 _TANH = (1.331994499e-8, 2.058431816e-5, 0.003494094832, 0.1337977193, 0.9999999789)
 _TANH_BELOW = (7.7624371e-7, 0.0003283184698, 0.02587131253, 0.4671308727, 1.0)
 
@@ -62,14 +62,14 @@ def rsqrt(x: Expr) -> Expr:
 
 def sigmoid(x: Expr) -> Expr:
     """1 / (1 + exp(-x)); error below 2.5 ulp, 0 where exp(-x) overflows."""
-    return like(x, 1) / (like(x, 1) + exp(_negated(x)))
+    return like(x, 1) / (like(x, 1) + exp_of_negative(x))
 
 
 def silu(x: Expr) -> Expr:
     """X * sigmoid(x)."""
     bind = Lets()
     x = bind(x)
-    return bind.close(x / (like(x, 1) + exp(_negated(x))))
+    return bind.close(x / (like(x, 1) + exp_of_negative(x)))
 
 
 def log_sigmoid(x: Expr) -> Expr:
@@ -115,16 +115,16 @@ def gelu(x: Expr) -> Expr:
     """
     bind = Lets()
     x = bind(x)
-    return bind.close(x * (like(x, 0.5) + like(x, 0.5) * erf(x * like(x, square_root(0.5)))))
+    return bind.close(x * normal_distribution(x))
 
 
 def gelu_tanh(x: Expr) -> Expr:
     """x/2 (1 + tanh(y)) = x sigmoid(2 y) with y = sqrt(2 / pi) (x + 0.044715 x^3)."""
     bind = Lets()
     x = bind(x)
-    scale = -2 * square_root(0.6366197723675814)
+    scale = 2 * square_root(0.6366197723675814)
     exponent = x * (like(x, scale * 0.044715) * (x * x) + like(x, scale))
-    return bind.close(x / (like(x, 1) + exp(exponent)))
+    return bind.close(x / (like(x, 1) + exp_of_negative(exponent)))
 
 
 def tanh(x: Expr) -> Expr:
@@ -134,10 +134,11 @@ def tanh(x: Expr) -> Expr:
     if dtype_of(x) == "float64":
         shrunk = bind(expm1(tirx.abs(x) * like(x, -2)))
         return bind.close(with_sign(_negated(shrunk) / (shrunk + like(x, 2)), x))
+    x = bind(clamp(x, -_TANH_BOUND, _TANH_BOUND))
     z = bind(x * x)
-    value = x * horner(z, _TANH) / horner(z, _TANH_BELOW)
-    below = tirx.Select(x < like(x, -_TANH_BOUND), like(x, -1), value)
-    return bind.close(tirx.Select(x > like(x, _TANH_BOUND), like(x, 1), below))
+    square = bind(z * z)
+    above, below = by_squares(z, square, _TANH), by_squares(z, square, _TANH_BELOW)
+    return bind.close(x * above / below)
 
 
 def sinh(x: Expr) -> Expr:

@@ -7,6 +7,7 @@ from .floats import (
     Lets,
     at_least,
     bits,
+    by_squares,
     clamp,
     dtype_of,
     format_of,
@@ -44,16 +45,33 @@ _EXP2_FACTORS = ((4.797399464, 11.66225237), (-0.6816276481, 20.36135822), 3.171
 _SHIFT = 1.5 * 2.0**23 + 127  # added to a float32, leaves its integer part in the last bits
 # Where exp is 0 or infinite, and where expm1 is -1 or infinite.
 _EXP_BOUNDS = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
+_NEGATIVE_BOUNDS = (-88.6, 87.9)  # n of -x = n ln(2) + r is then at most 128, at least -127
 _EXPM1_BOUNDS = {"float32": (-18.0, 89.0), "float64": (-38.0, 710.0)}
 
 
 def exp(x: Expr) -> Expr:
     """e**x = 2**n e**r with |r| <= ln(2) / 2; error below 1.2 ulp, denormal results included."""
     bind = Lets()
-    n, r = _reduce(bind, bind(clamp(x, *_EXP_BOUNDS[dtype_of(x)])))
-    value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r + like(x, 1)
-    half = bind(n >> like(n, 1))  # 2**n itself may be out of range
-    return bind.close(value * power_of_two(half) * power_of_two(n - half))
+    x = bind(clamp(x, *_EXP_BOUNDS[dtype_of(x)]))
+    if dtype_of(x) == "float64":
+        n, r = _reduce(bind, x)
+        half = bind(n >> like(n, 1))  # 2**n itself may be out of range
+        scales = power_of_two(half), power_of_two(n - half)
+    else:
+        shifted, r = _reduce_float32(bind, x, 1)
+        half = bind(shifted >> like(shifted, 1))  # of n + 254
+        scales = _scale(half), _scale(shifted - half)
+    return bind.close(_exp_of_rest(bind, r) * scales[0] * scales[1])
+
+
+def exp_of_negative(x: Expr) -> Expr:
+    """e**-x; a float32 result is 0 where it would be below 1.2e-38, infinite above 2.4e38."""
+    if dtype_of(x) == "float64":
+        return exp(x * like(x, -1))
+    bind = Lets()
+    x = bind(clamp(x, *_NEGATIVE_BOUNDS))
+    shifted, r = _reduce_float32(bind, x, -1)
+    return bind.close(_exp_of_rest(bind, r) * _scale(shifted - like(shifted, 127)))
 
 
 def exp2(x: Expr) -> Expr:
@@ -75,6 +93,27 @@ def expm1(x: Expr) -> Expr:
     value = horner(r, _EXP[dtype_of(x)]) * (r * r) + r
     scale = bind(power_of_two(n - like(n, 1)))  # half of 2**n, which may be out of range
     return bind.close(like(x, 2) * (scale * value + (scale - like(x, 0.5))))
+
+
+def _exp_of_rest(bind: Lets, r: Expr) -> Expr:
+    """e**r for |r| <= ln(2) / 2."""
+    square = bind(r * r)
+    return by_squares(r, square, _EXP[dtype_of(r)]) * square + r + like(r, 1)
+
+
+def _reduce_float32(bind: Lets, x: Expr, sign: int) -> tuple[Expr, Expr]:
+    """(n + 254, r) of sign * x = n ln(2) + r, of the former only the last nine bits."""
+    shifted = bind(bits(x * like(x, sign * LOG2_E) + like(x, _SHIFT + 127)))
+    count = bind(from_bits(shifted) - like(x, _SHIFT + 127))
+    high, low = LN_2_PARTS["float32"]
+    if sign > 0:
+        return shifted, bind(x - count * like(x, high) - count * like(x, low))
+    return shifted, bind(like(x, 0) - x - count * like(x, high) - count * like(x, low))
+
+
+def _scale(exponent: Expr) -> Expr:
+    """2**(n - 127) for the n in the last nine bits of an int32, n = 255: infinity."""
+    return from_bits(exponent << like(exponent, 23))
 
 
 def _reduce(bind: Lets, x: Expr) -> tuple[Expr, Expr]:

@@ -113,6 +113,20 @@ def horner(x: Expr, coefficients: Sequence[float]) -> Expr:
     return value
 
 
+def by_squares(x: Expr, square: Expr, coefficients: Sequence[float]) -> Expr:
+    """The polynomial in x as one in x^2 whose coefficients are a + b x.
+
+    Half as long a chain as `horner`, and fewer instructions where a multiply-add overwrites what
+    it adds to: only every other constant is moved to another register before.
+    """
+    *first, last = coefficients[: 2 - len(coefficients) % 2]
+    value = like(x, last) if not first else like(x, first[0]) * x + like(x, last)
+    rest = coefficients[2 - len(coefficients) % 2 :]
+    for odd, even in zip(rest[::2], rest[1::2], strict=True):
+        value = value * square + (like(x, odd) * x + like(x, even))
+    return value
+
+
 def power_of_two(exponent: Expr) -> Expr:
     """2**n for an int32 (as float32) or int64 (as float64) n in the range of normal numbers."""
     layout = _FORMATS["float32" if dtype_of(exponent) == "int32" else "float64"]
