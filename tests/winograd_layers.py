@@ -13,6 +13,7 @@ from penjing.compiler.artifact import Artifact
 from penjing.compiler.library.build import build_library
 from penjing.compiler.lowering.builder import KernelBuilder
 from penjing.compiler.lowering.math import silu
+from penjing.compiler.lowering.options import KernelOptions
 from penjing.compiler.lowering.rules.windows import Images
 from penjing.compiler.lowering.rules.winograd import overhang, winograd
 from penjing.compiler.planning import plan_memory
@@ -78,7 +79,7 @@ def reference(layer: Layer) -> Array:
     return np.asarray(result + inputs(layer)[1] if layer.residual else result)
 
 
-def stages(layer: Layer, target: Target) -> tuple[Any, list[Array]]:
+def stages(layer: Layer, target: Target, threads: int = 1) -> tuple[Any, list[Array]]:
     """The PrimFunc of the layer before scheduling, and what its parameters before the output get.
 
     Those are x, the residual if there is one, packed weights, bias.
@@ -88,7 +89,7 @@ def stages(layer: Layer, target: Target) -> tuple[Any, list[Array]]:
     weight = te.placeholder(w.shape, "float32", name="w")
     bias = te.placeholder(b.shape, "float32", name="b")
     other = te.placeholder(layer.shape, "float32", name="other")
-    kernel = KernelBuilder(target, {weight: w})
+    kernel = KernelBuilder(target, {weight: w}, KernelOptions(threads=threads))
     images = Images(x, channels_last=True)
     sums = winograd(images, weight, layer.sizes, layer.tile, "float32", kernel)
     biased = _stage(layer, lambda n, i, j, o: sums(n, o, (i, j)) + bias[o], "biased")
@@ -101,17 +102,17 @@ def stages(layer: Layer, target: Target) -> tuple[Any, list[Array]]:
     return te.create_prim_func([*read, y]), [*inputs(layer), packed.data, b]
 
 
-def lower_layer(layer: Layer, target: Target, *, parallel: bool = False) -> RawKernel:
+def lower_layer(layer: Layer, target: Target, threads: int = 1) -> RawKernel:
     """The kernel of the layer."""
-    func, given = stages(layer, target)
-    scheduled = schedule_kernel(func, target, inputs=len(given), parallel=parallel)
+    func, given = stages(layer, target, threads)
+    scheduled = schedule_kernel(func, target, inputs=len(given), parallel=threads > 1)
     return lower_kernel(scheduled, "model_k0", target)
 
 
 def make_artifact(layer: Layer, target: str = "host", threads: int = 1) -> Artifact:
     """The layer as a library."""
     device = targets.get(target)
-    raw = lower_layer(layer, device, parallel=threads > 1)
+    raw = lower_layer(layer, device, threads)
     build = LoweredBuilder("model", device, threads)
     given = [build.input(*array.shape) for array in inputs(layer)]
     constants = [build.constant(array) for array in stages(layer, device)[1][-2:]]

@@ -83,7 +83,15 @@ def winograd(
     assert images.channels_last and dtype == "float32", (images, dtype)
     outputs, depth, *_ = shape_of(w)
     height, width = sizes
-    plan = winograd_plan(kernel.target, tile, images.batch, (height, width), depth, outputs)
+    plan = winograd_plan(
+        kernel.target,
+        tile,
+        images.batch,
+        (height, width),
+        depth,
+        outputs,
+        kernel.options.threads,
+    )
     needed = tuple(count * tile + 2 for count in plan.grid)
     assert all(s >= n for s, n in zip(images.space, needed, strict=True)), (images.space, needed)
     name = f"winograd{tile}_{plan.columns}"

@@ -16,7 +16,6 @@ from ..stages import Stage, collect, cost, stages, touches
 from .loops import REPEATED, SHARED
 
 STRAIGHT = 12  # float operations of an epilogue that is written out for each output of a tile
-BLOCKS_FOR_THREADS = 4  # blocks from which on threads take a block each, not a part of each step
 
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
@@ -85,11 +84,9 @@ def _with_epilogue(body: Any, sums: Any, epilogue: Any) -> Any:
 
 
 def _with_threads(body: Any, parallel: bool) -> Any:
-    """The statements with loops on the thread pool: blocks if there are many, else their parts."""
-    kinds = {str(loop.annotations.get(SHARED, "")): loop for loop in collect(body, tirx.For)}
-    blocks = kinds.get("blocks")
-    many = blocks is not None and int(blocks.extent) >= BLOCKS_FOR_THREADS
-    chosen = "blocks" if many else "parts"
+    """The statements with loops on the thread pool: over blocks if there are any, else over parts."""
+    marks = {str(loop.annotations.get(SHARED, "")) for loop in collect(body, tirx.For)}
+    chosen = "blocks" if "blocks" in marks else "parts"
 
     def loop(node: Any) -> Any:
         if not node.annotations:

@@ -5,7 +5,7 @@ pair of channels instead of 9 m^2 (Lavin and Gray 2016, arXiv:1509.09308). The p
 position in the tile are a matrix product over all tiles: [tiles, C] * [C, O].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...target import Target
@@ -16,6 +16,8 @@ FLOAT_BYTES = 4
 TRANSFORM_COST = {2: 4, 4: 8}  # instructions of a transform per vector, by tile, counted on ARM
 DIRECT_COST = 1.25  # instructions per multiply-add of a direct convolution
 STALL = 8  # multiply-adds that fit between one and the next on the same sum
+BLOCKS_FOR_THREADS = 4  # from which on threads take a block each, not a part of each step
+BLOCKS_PER_THREAD = 4
 WEIGHT_COST = 1  # multiply-adds that take as long as a float of weights from memory
 
 
@@ -33,6 +35,7 @@ class Plan:
     depth: int  # input channels
     outputs: int  # output channels
     blocks: int  # each does all three steps before the next one
+    together: int = 1  # blocks that threads may do at once, each in scratch memory of its own
 
     @property
     def taps(self) -> int:
@@ -65,6 +68,21 @@ class Plan:
         return -(-self.all_panels // self.blocks)
 
     @property
+    def groups(self) -> int:
+        """Groups of blocks, one after the other; the last one may have fewer blocks."""
+        return -(-self.blocks // self.together)
+
+    @property
+    def may_lack_panels(self) -> bool:
+        """Whether some block has fewer panels than the others."""
+        return self.groups * self.together * self.panels > self.all_panels
+
+    @property
+    def may_lack_tiles(self) -> bool:
+        """Whether some panel has fewer tiles than the others."""
+        return self.groups * self.together * self.panels * self.rows > self.tiles
+
+    @property
     def columns(self) -> int:
         """Output channels of a register tile."""
         return self.vectors * self.lanes
@@ -86,11 +104,11 @@ class Plan:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Transformed inputs: [block, (panel, position, pitch)].
+        """Transformed inputs: [block of a group, (panel, position, pitch)].
 
         As one axis, for TVM cuts off what no index of an axis reaches: the unused lines.
         """
-        return self.blocks, self.panels * self.positions * self.input_pitch
+        return self.together, self.panels * self.positions * self.input_pitch
 
     def input_place(self, panel: Any, position: Any, vector: Any, row: Any, lane: Any) -> Any:
         """Where in its block a transformed input lies."""
@@ -99,9 +117,9 @@ class Plan:
 
     @property
     def product_shape(self) -> tuple[int, ...]:
-        """Products: [block, panel, column panel, position, (row, column)]."""
+        """Products: [block of a group, panel, column panel, position, (row, column)]."""
         tile = self.rows * self.columns
-        return self.blocks, self.panels, self.column_panels, self.positions, tile
+        return self.together, self.panels, self.column_panels, self.positions, tile
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -117,12 +135,18 @@ class Plan:
 
 
 def winograd_plan(
-    target: Target, tile: int, batch: int, sizes: tuple[int, int], depth: int, outputs: int
+    target: Target,
+    tile: int,
+    batch: int,
+    sizes: tuple[int, int],
+    depth: int,
+    outputs: int,
+    threads: int = 1,
 ) -> Plan:
     """The plan for `batch` images of `sizes` outputs, from `depth` to `outputs` channels."""
     lanes = target.lanes(32)
 
-    def plan(rows: int, vectors: int, blocks: int = 1) -> Plan:
+    def plan(rows: int, vectors: int) -> Plan:
         return Plan(
             tile=tile,
             lanes=lanes,
@@ -133,7 +157,7 @@ def winograd_plan(
             sizes=sizes,
             depth=depth,
             outputs=outputs,
-            blocks=blocks,
+            blocks=1,
         )
 
     fitting = [
@@ -144,7 +168,9 @@ def winograd_plan(
     ]
     best = min(fitting, key=lambda p: p.all_panels * _register_tile_cost(p))
     blocks = min(range(1, best.all_panels + 1), key=lambda n: _traffic(target, best, n))
-    return plan(best.rows, best.vectors, blocks)
+    shared = threads > 1 and blocks >= BLOCKS_FOR_THREADS
+    together = min(blocks, threads * BLOCKS_PER_THREAD) if shared else 1
+    return replace(best, blocks=blocks, together=together)
 
 
 def direct_cost(

@@ -29,7 +29,7 @@ class RegisterTile:
 
     plan: Plan
     buffers: Buffers
-    block: Any
+    slot: Any  # which scratch memory
     panel: Any
     position: Any
     columns: Any  # which panel of output channels
@@ -38,7 +38,7 @@ class RegisterTile:
         """Add up over all input channels, store."""
         plan = self.plan
         sums = local((plan.rows, plan.vectors, plan.lanes), "sums")
-        where = [self.block, self.panel, self.columns, self.position]
+        where = [self.slot, self.panel, self.columns, self.position]
 
         def store(r: Any, v: Any, lane: Any) -> Any:
             place = r * plan.columns + v * plan.lanes + lane
@@ -111,7 +111,7 @@ class RegisterTile:
 
     def _input(self, which: Any, r: Any, channel: Any) -> Any:
         place = self.plan.input_place(self.panel, self.position, which, r, channel)
-        return tirx.BufferLoad(self.buffers.inputs, [self.block, place])
+        return tirx.BufferLoad(self.buffers.inputs, [self.slot, place])
 
     def _step(
         self, sums: Any, which: Any, channel: Any, read: Input, *, starts: bool = False

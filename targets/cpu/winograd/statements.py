@@ -23,11 +23,14 @@ from .tile import Tile
 def winograd_statement(plan: Plan, buffers: Buffers) -> Any:
     """The kernel, as a statement that stores sums in `buffers.outputs`."""
 
-    def block(index: Any) -> Any:
-        steps = _Block(plan, buffers, index)
+    def block(group: Any, slot: Any) -> Any:
+        steps = _Block(plan, buffers, group * plan.together + slot, slot)
         return sequence(steps.inputs(), steps.products(), steps.outputs())
 
-    return for_each(plan.blocks, block, notes={SHARED: "blocks"})
+    def blocks(group: Any) -> Any:
+        return for_each(plan.together, lambda slot: block(group, slot), notes={SHARED: "blocks"})
+
+    return for_each(plan.groups, blocks)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class _Block:
     plan: Plan
     buffers: Buffers
     index: Any
+    slot: Any  # which of the blocks that run together, and so which scratch memory
 
     def inputs(self) -> Any:
         """V: a line of channels of all tiles of a panel, then the next line.
@@ -47,7 +51,7 @@ class _Block:
 
         def tiles(panel: Any, first: Any, count: int, lanes: int) -> Any:
             def channels(r: Any) -> Any:
-                tile = Tile(plan, self.buffers, self.index, panel, r)
+                tile = self._tile(panel, r)
                 return for_each(count, lambda v: tile.input(first + v, lanes))
 
             return for_each(plan.rows, channels)
@@ -68,7 +72,7 @@ class _Block:
 
         def tiles(position: Any, columns: Any) -> Any:
             def one(panel: Any) -> Any:
-                at = (self.index, panel, position, columns)
+                at = (self.slot, panel, position, columns)
                 return RegisterTile(plan, self.buffers, *at).statement()
 
             return for_each(plan.panels, self._existing(one))
@@ -88,7 +92,7 @@ class _Block:
             vectors, lanes = divmod(width, plan.lanes)
 
             def columns(r: Any) -> Any:
-                tile = Tile(plan, self.buffers, self.index, panel, r)
+                tile = self._tile(panel, r)
 
                 def channels(c: Any) -> Any:
                     return sequence(
@@ -110,13 +114,16 @@ class _Block:
 
         return for_each(plan.panels, self._existing(one), notes={SHARED: "parts"})
 
+    def _tile(self, panel: Any, row: Any) -> Tile:
+        first = (self.index * self.plan.panels + panel) * self.plan.rows
+        return Tile(self.plan, self.buffers, first + row, self.slot, panel, row)
+
     def _existing(self, one: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """`one(panel)` unless the last block has fewer panels."""
+        """`one(panel)` for panels that exist."""
         plan = self.plan
-        partial = plan.blocks * plan.panels > plan.all_panels
 
         def panel(index: Any) -> Any:
-            inside = [self.index * plan.panels + index < plan.all_panels] if partial else []
-            return guarded(inside, one(index))
+            exists = self.index * plan.panels + index < plan.all_panels
+            return guarded([exists] if plan.may_lack_panels else [], one(index))
 
         return panel

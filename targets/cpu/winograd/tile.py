@@ -15,23 +15,19 @@ _VALUES = 7  # values that a transform keeps per element, at most
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of the output: `row` counts the tiles of a panel."""
+    """One tile of the output: number `row` of the panel in whose scratch memory it is."""
 
     plan: Plan
     buffers: Buffers
-    block: Any
+    index: Any  # counted over all images
+    slot: Any
     panel: Any
     row: Any
 
     @property
-    def index(self) -> Any:
-        """The number of the tile, counted over all images."""
-        return (self.block * self.plan.panels + self.panel) * self.plan.rows + self.row
-
-    @property
     def exists(self) -> list[Any]:
-        """Conditions under which there is such a tile: the last panel may have fewer."""
-        return [self.index < self.plan.tiles] if self._may_be_missing else []
+        """Conditions under which there is such a tile."""
+        return [self.index < self.plan.tiles] if self.plan.may_lack_tiles else []
 
     def input(self, channels: Any, lanes: int) -> Any:
         """V of `lanes` channels of one vector. One that does not exist repeats the last tile."""
@@ -46,7 +42,7 @@ class Tile:
 
             for position, value in transform_input(plan.tile, patch, registers.keep):
                 place = plan.input_place(self.panel, position, channels, self.row, lane)
-                registers.add(tirx.BufferStore(buffers.inputs, value, [self.block, place]))
+                registers.add(tirx.BufferStore(buffers.inputs, value, [self.slot, place]))
 
         return all_lanes(lanes, _VALUES * plan.positions, body)
 
@@ -58,7 +54,7 @@ class Tile:
 
         def body(lane: Any, registers: Registers) -> None:
             def product(i: int, j: int) -> Any:
-                index = [self.block, self.panel, columns, i * plan.taps + j, first + lane]
+                index = [self.slot, self.panel, columns, i * plan.taps + j, first + lane]
                 return registers.keep(tirx.BufferLoad(buffers.products, index))
 
             for position, value in transform_output(plan.tile, product, registers.keep):
@@ -95,13 +91,8 @@ class Tile:
         plan = self.plan
         down, across = plan.grid
         last = plan.tiles - 1
-        index = tirx.min(self.index, last) if self._may_be_missing else self.index
+        index = tirx.min(self.index, last) if plan.may_lack_tiles else self.index
         rest = tirx.floormod(index, down * across)
         image = tirx.floordiv(index, down * across)
         y, x = tirx.floordiv(rest, across), tirx.floormod(rest, across)
         return image, y * plan.tile, x * plan.tile
-
-    @property
-    def _may_be_missing(self) -> bool:
-        plan = self.plan
-        return plan.tiles < plan.blocks * plan.panels * plan.rows
