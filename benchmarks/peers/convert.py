@@ -25,6 +25,8 @@ def main() -> None:
     runtime, network, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     warnings.simplefilter("ignore")
     model, inputs = build(network)
+    if (runtime, network) == ("ncnn", "minilm"):
+        inputs = _with_float_mask(*inputs)
     with torch.inference_mode():
         _save_values(folder / "inputs.npz", inputs)
         result = model(*inputs)
@@ -35,6 +37,12 @@ def main() -> None:
     except Exception as error:
         text = next(iter(str(error).strip().splitlines()), "")
         (folder / "refused").write_text(f"{type(error).__name__}: {text}"[:_LONGEST])
+
+
+def _with_float_mask(ids: torch.Tensor, mask: torch.Tensor) -> Inputs:
+    """The mask as what attention adds to its scores: ncnn cannot compute one from the other."""
+    added = (1 - mask[:, None, None].float()) * -1e9
+    return ids, added.expand(-1, -1, mask.shape[1], -1).contiguous()
 
 
 def _save_values(path: Path, tensors: Inputs) -> None:
@@ -57,6 +65,8 @@ def _to_ncnn(model: nn.Module, inputs: Inputs, folder: Path) -> None:
     files = ["ncnnparam=model.param", "ncnnbin=model.bin", "fp16=0"]
     command = [EXEC_PATH, "model.pt", f"inputshape={','.join(shapes)}", *files]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    for file in [folder / "model.pt", *folder.glob("model*pnnx*"), *folder.glob("*.py")]:
+        file.unlink()
 
 
 def _to_executorch(model: nn.Module, inputs: Inputs, folder: Path) -> None:

@@ -139,7 +139,7 @@ def litert(folder: Path, inputs: Arrays, threads: int) -> Session:
     interpreter = Interpreter(str(folder / "model.tflite"), num_threads=threads)
     interpreter.allocate_tensors()
     for entry, array in zip(_in_order(interpreter.get_input_details()), inputs, strict=True):
-        interpreter.set_tensor(entry["index"], array)
+        interpreter.set_tensor(entry["index"], array.astype(entry["dtype"]))
     places = [entry["index"] for entry in _in_order(interpreter.get_output_details())]
     return interpreter.invoke, lambda: [interpreter.get_tensor(place) for place in places]
 
