@@ -56,6 +56,7 @@ class KernelBuilder:
         constants: The values of those placeholders that are weights; bfloat16 as a uint16 view.
         options: What the user chose about the kernels.
         images: The layouts of the inputs that are stored channels last.
+        product_rows: Rows of the products that read a weight elsewhere: see `sharing.py`.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class KernelBuilder:
         constants: Mapping[te.Tensor, Array],
         options: KernelOptions = _DEFAULTS,
         images: Mapping[te.Tensor, Layout] = _NONE,
+        product_rows: Sequence[tuple[te.Tensor, int]] = (),
     ) -> None:
         self.target = target
         self.options = options
@@ -75,6 +77,7 @@ class KernelBuilder:
         self._constants = list(constants.items())
         self.views: list[View] = []
         self._images = list(images.items())
+        self._product_rows = product_rows
 
     def lanes(self, dtype: str) -> int:
         """Elements of `dtype` that fit one vector register (at least 1)."""
@@ -115,6 +118,10 @@ class KernelBuilder:
         tensor = te.placeholder(tuple(shape), source.dtype, name=name)
         self.views.append(View(tensor, source, tuple(strides), offset))
         return tensor
+
+    def product_rows(self, tensor: te.Tensor) -> int:
+        """Rows of a product that reads this weight in another kernel, in panels; 0 = none does."""
+        return next((rows for other, rows in self._product_rows if other.same_as(tensor)), 0)
 
     def is_constant(self, tensor: te.Tensor) -> bool:
         """Whether the tensor is a weight."""

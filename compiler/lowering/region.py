@@ -23,6 +23,7 @@ from .builder import Array, KernelBuilder, View
 from .options import KernelOptions
 from .registry import RULES
 from .rules.origins import written_in_place
+from .sharing import product_rows
 
 Layouts = Mapping[Node, Layout]  # of the values that are stored channels last
 
@@ -81,7 +82,10 @@ def lower_region(
     inputs = [_Input.of(node, index, layouts.get(node)) for index, node in enumerate(region.inputs)]
     constants = {entry.tensor: weights[entry.node] for entry in inputs if entry.node in weights}
     images = {entry.tensor: layouts[entry.node] for entry in inputs if entry.node in layouts}
-    builder = KernelBuilder(target, constants, options, images)
+    products = [
+        (entry.tensor, product_rows(entry.node)) for entry in inputs if entry.node in weights
+    ]
+    builder = KernelBuilder(target, constants, options, images, products)
     values: dict[Node, Any] = {entry.node: entry.tensor for entry in inputs}
     for node in region.nodes:
         builder.result_axes = _axes_afterwards(node, region)

@@ -8,6 +8,7 @@ from torch.fx.node import map_arg
 from ..ir.layout import Layout
 from ..ir.program import node_specs
 from ..ir.regions import Region
+from .sharing import product_rows
 
 
 def region_signature(region: Region, layouts: Mapping[Node, Layout]) -> str:
@@ -15,7 +16,7 @@ def region_signature(region: Region, layouts: Mapping[Node, Layout]) -> str:
     places = {node: f"%{i}" for i, node in enumerate((*region.inputs, *region.nodes))}
 
     def stored(node: Node) -> str:
-        kind = "weight" if node.op == "get_attr" else "value"
+        kind = f"weight of {product_rows(node)} rows" if node.op == "get_attr" else "value"
         return f"{kind} {node_specs(node)} {layouts.get(node, 'row-major')}"
 
     lines = [stored(node) for node in region.inputs]

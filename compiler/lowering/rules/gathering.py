@@ -13,8 +13,10 @@ from tvm import te
 
 from ...errors import CompileError
 from ...ir.tensor_spec import TensorSpec
+from ..builder import KernelBuilder
 from ..registry import lowers
 from .advanced_index import advanced_index
+from .gemm import right_operand
 from .indices import (
     Index,
     broadcast_place,
@@ -40,12 +42,19 @@ def embedding(
     sparse: bool = False,
     *,
     out: TensorSpec,
+    kernel: KernelBuilder,
 ) -> te.Tensor:
-    """y[.., d] = weight[indices[..], d]; the options only matter in training."""
+    """y[.., d] = weight[indices[..], d]; the options only matter in training.
+
+    A weight that is also the matrix of a linear layer is read from the panels of that.
+    """
     rows = shape_of(weight)[0]
+    product_rows = kernel.product_rows(weight)
+    panels = right_operand(weight, kernel, k_last=True, rows=product_rows) if product_rows else None
 
     def element(index: list[Index]) -> Any:
-        return weight(clamp_index(indices(*index[:-1]), rows), index[-1])
+        row = clamp_index(indices(*index[:-1]), rows)
+        return weight(row, index[-1]) if panels is None else panels.read((), index[-1], row)
 
     return compute(out.shape, element, "embedding")
 
