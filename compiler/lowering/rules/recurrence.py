@@ -12,6 +12,7 @@ from tvm import te, tirx
 
 from ..builder import KernelBuilder
 from .indices import Index
+from .registers import in_steps, sequence
 from .row_product import RowProduct, Sums
 from .statements import Statements, for_each, load, loop, store
 
@@ -102,32 +103,48 @@ class _Steps:
             self.unprojected = code.output([self.units], self.product.dtype)
 
     def over_time(self) -> Any:
-        """The loop over time steps, and over sequences inside."""
-        step, b = tirx.Var("step", "int32"), tirx.Var("b", "int32")
+        """The loop over time steps, and over sequences inside, some at once."""
+        step = tirx.Var("step", "int32")
         t = self.sequences.time - 1 - step if self.reverse else step
-        row = self._row(b, t)
-        return loop(step, 0, self.sequences.time, loop(b, 0, self.sequences.batch, row))
+        most = self.product.most_rows if self.projection is None else 1
+        tiles = -(-self.sequences.batch // most)
+        rows = in_steps(
+            self.sequences.batch, -(-self.sequences.batch // tiles), partial(self._rows, t)
+        )
+        return loop(step, 0, self.sequences.time, sequence(rows))
 
     def output(self, b: Index, t: Index, unit: Index) -> list[Index]:
         """Where the outputs have h of a time step."""
         return self.sequences.at(b, t, self.index * self.size + unit)
 
-    def _row(self, b: Index, t: Index) -> Any:
-        """One time step of one sequence."""
+    def _rows(self, t: Index, first: Index, count: int) -> Any:
+        """One time step of some sequences."""
+        numbers = [first + i for i in range(count)]
         code = self.product.statements(
-            lambda k: load(self.states[0], [self.index, b, k]),
-            lambda sums: self.cell.step(Unit(self, b, t, sums)),
+            [partial(self._old, b) for b in numbers], [partial(self._step, b, t) for b in numbers]
         )
         if self.projection is not None:
             code += self.projection.statements(
-                lambda k: load(self.unprojected, [k]),
-                lambda sums: [store(self.outputs, sums.load(0), self.output(b, t, sums.unit))],
+                [lambda k: load(self.unprojected, [k])],
+                [
+                    lambda sums: [
+                        store(self.outputs, sums.load(0), self.output(first, t, sums.unit))
+                    ]
+                ],
             )
-        code.append(for_each([self.size], lambda at: self._keep(b, t, at[0])))
+        for b in numbers:
+            code.append(for_each([self.size], partial(self._keep, b, t)))
         return tirx.SeqStmt(code)
 
-    def _keep(self, b: Index, t: Index, unit: Index) -> Any:
+    def _old(self, b: Index, k: Index) -> Any:
+        return load(self.states[0], [self.index, b, k])
+
+    def _step(self, b: Index, t: Index, sums: Sums) -> list[Any]:
+        return self.cell.step(Unit(self, b, t, sums))
+
+    def _keep(self, b: Index, t: Index, at: Sequence[Index]) -> Any:
         """Make h the new one, now that no unit needs the old one any more."""
+        (unit,) = at
         new = load(self.outputs, self.output(b, t, unit))
         return store(self.states[0], new, [self.index, b, unit])
 

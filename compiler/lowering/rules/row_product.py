@@ -1,6 +1,6 @@
-"""A row times a matrix inside of statements, the sums of a block of units in vector registers."""
+"""Rows times a matrix inside of statements, the sums of a block of units in vector registers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from tvm import te, tirx
 from ..builder import Array, KernelBuilder
 from .gemm import accumulator
 from .indices import Index, guarded
+from .registers import allocated, in_steps, registers, sequence, unrolled, vector
 from .statements import Statements, load, loop, store
 
 _VECTORS = {1: 4, 3: 2, 4: 2}  # gates -> vectors of units per block: 4 to 8 sums in flight
@@ -20,15 +21,14 @@ _VECTORS = {1: 4, 3: 2, 4: 2}  # gates -> vectors of units per block: 4 to 8 sum
 class _Vector:
     """Neighboring units, whose sums are one vector for each gate."""
 
-    sums: Any  # [vector * gates + gate, lane], in registers
-    row: int  # of the sums of gate 0
+    sums: Any  # [(row * vectors + vector) * gates + gate, lane], in registers
+    place: int  # of the sums of gate 0
     first: Index  # unit in lane 0
     count: int  # lanes in use
 
     def each(self, body: Callable[[Any], Any]) -> Any:
         """A statement for all lanes at once."""
-        lane = tirx.Var("lane", "int32")
-        return tirx.For(lane, 0, self.count, tirx.ForKind.VECTORIZED, body(lane))
+        return vector(self.count, body)
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Sums:
 
     def load(self, gate: int) -> Any:
         """The sum of a gate, or what was stored over it."""
-        return load(self.vector.sums, [self.vector.row + gate, self.lane])
+        return load(self.vector.sums, [self.vector.place + gate, self.lane])
 
     def store(self, gate: int, value: Any) -> Any:
         """The statement that puts a value in the place of the sum of a gate."""
-        return store(self.vector.sums, value, [self.vector.row + gate, self.lane])
+        return store(self.vector.sums, value, [self.vector.place + gate, self.lane])
 
 
 Row = Callable[[Index], Any]  # k -> element
@@ -79,37 +79,84 @@ class RowProduct:
         self._gates, self._units = gates, rows // gates
         self.dtype = accumulator(str(weights.dtype))
         self._lanes = kernel.lanes(self.dtype)
+        self._steps = min(4, self._lanes)
+        self._registers = max(16, kernel.target.simd_registers)
         self._width = min(_VECTORS[gates], -(-self._units // self._lanes)) * self._lanes
         self._weights = code.input(_packed(weights, gates, self._width, kernel))
         self._bias = None if bias is None else code.input(bias)
 
-    def statements(self, row: Row, finish: Finish) -> list[Any]:
-        """Compute the sums of all units, doing what `finish` says with those of each."""
+    @property
+    def most_rows(self) -> int:
+        """How many rows at once leave registers for weights and inputs."""
+        sums = self._gates * self._width // self._lanes
+        return max(1, self._registers * 3 // 4 // sums)
+
+    def statements(self, rows: Sequence[Row], finishes: Sequence[Finish]) -> list[Any]:
+        """Compute the sums of all units for some rows, at most `most_rows`.
+
+        Each row has a function that says what to do with the sums of a unit.
+        """
         whole, rest = divmod(self._units, self._width)
         block = tirx.Var("block", "int32")
         code = []
         if whole:
-            code.append(loop(block, 0, whole, self._block(block, self._width, row, finish)))
+            body = self._block(block, self._width, rows, finishes)
+            code.append(loop(block, 0, whole, body))
         if rest:
-            code.append(self._block(whole, rest, row, finish))
+            code.append(self._block(whole, rest, rows, finishes))
         return code
 
-    def _block(self, block: Index, units: int, row: Row, finish: Finish) -> Any:
+    def _block(
+        self, block: Index, units: int, rows: Sequence[Row], finishes: Sequence[Finish]
+    ) -> Any:
         """The first `units` units of a block."""
         starts = range(0, units, self._lanes)
-        shape = (len(starts) * self._gates, self._lanes)
-        sums = tirx.decl_buffer(shape, self.dtype, "sums", scope="local", layout=None)
-        vectors = [
-            _Vector(sums, v * self._gates, block * self._width + at, min(self._lanes, units - at))
-            for v, at in enumerate(starts)
-        ]
-        k = tirx.Var("k", "int32")
-        each = [(v, gate) for v in vectors for gate in range(self._gates)]
+        shape = (len(rows) * len(starts) * self._gates, self._lanes)
+        sums = registers(shape, self.dtype, "sums")
+
+        def vector_of(row: int, number: int) -> _Vector:
+            place = (row * len(starts) + number) * self._gates
+            start = starts[number]
+            first = block * self._width + start
+            return _Vector(sums, place, first, min(self._lanes, units - start))
+
+        tile = [[vector_of(row, v) for v in range(len(starts))] for row in range(len(rows))]
+        each = [(v, gate) for vectors in tile for v in vectors for gate in range(self._gates)]
         clear = [v.each(partial(self._start, v, gate)) for v, gate in each]
-        add = [v.each(partial(self._add, v, gate, row(k), block, k)) for v, gate in each]
-        use = [v.each(partial(_finished, v, finish)) for v in vectors]
-        summed = loop(k, 0, self._depth, tirx.SeqStmt(add) if len(add) > 1 else add[0])
-        return tirx.SeqStmt([tirx.AllocBuffer(sums), *clear, summed, *use])
+        summed = in_steps(self._depth, self._steps, partial(self._add_some, tile, rows, block))
+        use = [
+            v.each(partial(_finished, v, finish))
+            for vectors, finish in zip(tile, finishes, strict=True)
+            for v in vectors
+        ]
+        return allocated([sums], [*clear, *summed, *use])
+
+    def _add_some(
+        self,
+        tile: Sequence[Sequence[_Vector]],
+        rows: Sequence[Row],
+        block: Index,
+        first: Index,
+        count: int,
+    ) -> Any:
+        """Add the products of `count` elements of each row, loaded together."""
+        cache = registers((len(rows), count), self.dtype, "row")
+
+        def read(i: int, k: Index) -> Any:
+            return store(cache, rows[i](first + k), [i, k])
+
+        def add(k: Index) -> Any:
+            return sequence(
+                [
+                    v.each(partial(self._add, v, gate, load(cache, [i, k]), block, first + k))
+                    for i, vectors in enumerate(tile)
+                    for v in vectors
+                    for gate in range(self._gates)
+                ]
+            )
+
+        reads = [vector(count, partial(read, i)) for i in range(len(rows))]
+        return allocated([cache], [*reads, unrolled(count, add)])
 
     def _start(self, vector: _Vector, gate: int, lane: Any) -> Any:
         sums = Sums(vector, lane)
@@ -125,8 +172,7 @@ class RowProduct:
 
 
 def _finished(vector: _Vector, finish: Finish, lane: Any) -> Any:
-    code = finish(Sums(vector, lane))
-    return tirx.SeqStmt(code) if len(code) > 1 else code[0]
+    return sequence(finish(Sums(vector, lane)))
 
 
 def _packed(weights: te.Tensor, gates: int, width: int, kernel: KernelBuilder) -> te.Tensor:
