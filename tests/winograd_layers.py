@@ -92,7 +92,12 @@ def stages(layer: Layer, target: Target, threads: int = 1) -> tuple[Any, list[Ar
     kernel = KernelBuilder(target, {weight: w}, KernelOptions(threads=threads))
     images = Images(x, channels_last=True)
     sums = winograd(images, weight, layer.sizes, layer.tile, "float32", kernel)
-    biased = _stage(layer, lambda n, i, j, o: sums(n, o, (i, j)) + bias[o], "biased")
+
+    def plus_bias(n: Any, i: Any, j: Any, o: Any) -> Any:
+        image = n if layer.batch > 1 else 0  # as the rules of whole programs write it
+        return sums(image, o, (i, j)) + bias[o]
+
+    biased = _stage(layer, plus_bias, "biased")
     activation = silu if layer.swish else relu
     y = _stage(layer, lambda *at: activation(biased(*at)), "activated")
     if layer.residual:

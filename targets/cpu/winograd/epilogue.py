@@ -21,7 +21,7 @@ STRAIGHT = 12  # float operations of an epilogue that is written out for each ou
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Finish one "winograd" statement with its epilogue; returns the names of both stages."""
     sums = _stored(stage)
-    epilogue = _epilogue(sch, sums)
+    epilogue = _epilogue(sch, stage, sums)
     body = stage.node.body
     if epilogue is not None:
         body = _with_epilogue(body, sums, epilogue.node)
@@ -37,21 +37,24 @@ def _stored(stage: Stage) -> Any:
     return collect(loops[0], tirx.BufferStore)[0].buffer
 
 
-def _epilogue(sch: Any, sums: Any) -> Stage | None:
+def _epilogue(sch: Any, stage: Stage, sums: Any) -> Stage | None:
     """The one elementwise reader of the sums, if it reads each at the place where it writes."""
-    readers = [s for s in stages(sch) if s.template != "winograd" and touches(s, sums)]
+    readers = [s for s in stages(sch) if s.name != stage.name and touches(s, sums)]
     if len(readers) != 1 or readers[0].kind != "injective" or readers[0].template:
         return None
     reader = readers[0]
     loads = [load for load in reader.loads if load.source.same_as(sums)]
     places = [reader.store.indices, *(load.indices for load in loads)]
-    plain = all(_are_same(place, reader.axes) for place in places)
-    return reader if plain and reader.extents == [int(n) for n in sums.ty.shape] else None
+    same = reader.extents == [int(n) for n in sums.ty.shape]
+    return reader if same and all(_is_own(place, reader) for place in places) else None
 
 
-def _are_same(indices: Any, axes: list[Any]) -> bool:
-    pairs = zip(indices, axes, strict=False)
-    return len(indices) == len(axes) and all(index.same_as(axis) for index, axis in pairs)
+def _is_own(place: Any, reader: Stage) -> bool:
+    """Whether a place is the one that the reader is at; on an axis of one element it is 0."""
+    return all(
+        index.same_as(axis) or (size == 1 and isinstance(index, tirx.IntImm))
+        for index, axis, size in zip(place, reader.axes, reader.extents, strict=True)
+    )
 
 
 def _with_epilogue(body: Any, sums: Any, epilogue: Any) -> Any:
@@ -84,7 +87,7 @@ def _with_epilogue(body: Any, sums: Any, epilogue: Any) -> Any:
 
 
 def _with_threads(body: Any, parallel: bool) -> Any:
-    """The statements with loops on the thread pool: over blocks if there are any, else over parts."""
+    """The statements with loops on the thread pool: over blocks if there are, else over parts."""
     marks = {str(loop.annotations.get(SHARED, "")) for loop in collect(body, tirx.For)}
     chosen = "blocks" if "blocks" in marks else "parts"
 
