@@ -14,7 +14,7 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, depthwise, gemm, winograd
+from . import conv, conv_parts, depthwise, gemm, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
@@ -27,6 +27,7 @@ _TEMPLATES = {
     "conv": conv.schedule,
     "depthwise": depthwise.schedule,
     "window": depthwise.schedule,
+    "parted": conv_parts.schedule,
     "winograd": winograd.schedule,
 }
 

@@ -16,6 +16,7 @@ from ..builder import Array, KernelBuilder
 from ..registry import lowers
 from .depthwise import depthwise
 from .gemm import accumulator, finished, right_operand, rows_product
+from .grouped import grouped
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .windows import Images, Sizes, Window, framed, per_axis, split_index
 from .winograd import winograd, winograd_tile
@@ -97,8 +98,10 @@ def _convolve(
         total = depthwise(images, w, window, sizes, dtype, kernel)
     elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
         total = _pointwise(images, w, sizes, dtype, kernel)
+    elif groups > 1:
+        total = grouped(images, w, window, groups, sizes, dtype, kernel)
     else:
-        total = _direct(images, w, window, groups, sizes, dtype, kernel)
+        total = _direct(images, w, window, sizes, dtype, kernel)
     return biased(total, b, out, batched)
 
 
@@ -150,7 +153,6 @@ def _direct(
     images: Images,
     w: te.Tensor,
     window: Window,
-    groups: int,
     sizes: Sequence[int],
     dtype: str,
     kernel: KernelBuilder,
@@ -159,11 +161,10 @@ def _direct(
 
     The taps of an image row and their channels are one axis where they lie side by side.
     """
-    _, depth, *taps = shape_of(w)
-    own = int(w.shape[0]) // groups
-    tile = conv_tile(kernel.target, sizes[-1], own, depth * math.prod(taps))
-    rows, weight = _panels(w, groups, tile.columns, kernel)
-    merged = groups == 1 and window.dilation[-1] == 1
+    channels, depth, *taps = shape_of(w)
+    tile = conv_tile(kernel.target, sizes[-1], channels, depth * math.prod(taps))
+    rows, weight = _panels(w, tile.columns, kernel)
+    merged = window.dilation[-1] == 1
     axes = [te.reduce_axis((0, size), name="t") for size in (taps[:-1] if merged else taps)]
     c = te.reduce_axis((0, depth * taps[-1] if merged else depth), name="c")
     read = _reader(images, window, taps, sizes, merged, kernel)
@@ -171,10 +172,10 @@ def _direct(
     def element(*at: Index) -> Any:
         n, o, position = split_index(at, True, True)
         tap, channel = ([*axes, c // depth], c % depth) if merged else (axes, c)
-        value = read(n, position, axes, o // rows * depth + c if groups > 1 else c)
+        value = read(n, position, axes, c)
         return te.sum(value.astype(dtype) * weight(o, channel, tap).astype(dtype), axis=[*axes, c])
 
-    shape = (images.batch, *sizes, groups * rows)
+    shape = (images.batch, *sizes, rows)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
     return lambda n, o, position: total(n, *position, o)
 
@@ -224,38 +225,25 @@ def _reader(
     return through
 
 
-def _panels(w: te.Tensor, groups: int, panel: int, kernel: KernelBuilder) -> tuple[int, Total]:
-    """How to read weights [o, c, taps...] of groups of output channels.
+def _panels(w: te.Tensor, panel: int, kernel: KernelBuilder) -> tuple[int, Total]:
+    """How to read weights [o, c, taps...].
 
-    Returns the rows of a group, padding included, and a reader of one weight by row, input channel
-    and tap. Constant weights are packed as [rows / panel, taps..., c, panel].
+    Returns the output channels, padding included, and a reader of one weight by output channel,
+    input channel and tap. Constant weights are packed as [rows / panel, taps..., c, panel].
     """
-    own = int(w.shape[0]) // groups
+    rows = int(w.shape[0])
     if not kernel.is_constant(w):
-        return own, lambda o, c, taps: w(o, c, *taps)
-    panel = panel_of_groups(own, groups, panel)
-    packed = kernel.pack(w, partial(pack_panels, own=own, panel=panel), f"panels{panel}_{own}")
-    return -(-own // panel) * panel, partial(read_panel, packed)
+        return rows, lambda o, c, taps: w(o, c, *taps)
+    packed = kernel.pack(w, partial(pack_panels, panel=panel), f"panels{panel}")
+
+    def read(o: Index, c: Index, taps: Sequence[Index]) -> Any:
+        return packed(o // panel, *taps, c, o % panel)
+
+    return -(-rows // panel) * panel, read
 
 
-def panel_of_groups(own: int, groups: int, panel: int) -> int:
-    """Channels of a panel of packed weights, at most `panel` where several groups have their own.
-
-    These have no padding: with some between groups, a tile of the result would read a
-    region that is no tile.
-    """
-    return panel if groups == 1 else max(d for d in range(1, panel + 1) if own % d == 0)
-
-
-def read_panel(packed: te.Tensor, o: Index, c: Index, taps: Sequence[Index]) -> Any:
-    """One weight of a tensor that `pack_panels` made."""
-    panel = int(packed.shape[-1])
-    return packed(o // panel, *taps, c, o % panel)
-
-
-def pack_panels(weight: Array, *, own: int, panel: int) -> Array:
-    """[groups * own, c, taps...] -> [groups * rows / panel, taps..., c, panel], zeros added."""
-    grouped = weight.reshape(-1, own, *weight.shape[1:])
-    padding = [(0, 0), (0, -own % panel)] + [(0, 0)] * (weight.ndim - 1)
-    panels = np.pad(grouped, padding).reshape(-1, panel, *weight.shape[1:])
+def pack_panels(weight: Array, *, panel: int) -> Array:
+    """[o, c, taps...] -> [rows / panel, taps..., c, panel], zeros added."""
+    padded = np.pad(weight, [(0, -len(weight) % panel)] + [(0, 0)] * (weight.ndim - 1))
+    panels = padded.reshape(-1, panel, *weight.shape[1:])
     return np.moveaxis(panels, (1, 2), (-1, -2))
