@@ -26,7 +26,26 @@ from .signature import region_signature
 aten = torch.ops.aten
 
 # Operators whose results are images if their operands are, though they move elements.
-_KEEP_AXES = {aten.slice, aten.flip, aten.cat, aten.constant_pad_nd, aten.roll}
+_KEEP_AXES = {
+    aten.slice,
+    aten.flip,
+    aten.cat,
+    aten.constant_pad_nd,
+    aten.roll,
+    # resampling, by every algorithm
+    aten.upsample_nearest1d,
+    aten.upsample_nearest2d,
+    aten.upsample_nearest3d,
+    aten._upsample_nearest_exact1d,
+    aten._upsample_nearest_exact2d,
+    aten._upsample_nearest_exact3d,
+    aten.upsample_linear1d,
+    aten.upsample_bilinear2d,
+    aten.upsample_trilinear3d,
+    aten.upsample_bicubic2d,
+    aten._upsample_bilinear2d_aa,
+    aten._upsample_bicubic2d_aa,
+}
 
 
 @dataclass(frozen=True)

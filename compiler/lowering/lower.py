@@ -137,9 +137,9 @@ class _Builder:
 
     def _result(self, node: Node) -> str:
         """A new value that holds a node."""
-        spec = node_spec(node)
-        if node in self.kernels.layouts.stored:
-            spec = TensorSpec(self.kernels.layouts.stored[node].storage(spec.shape), spec.dtype)
+        spec, layout = node_spec(node), self.kernels.layouts.stored.get(node)
+        if layout is not None and not layout.is_plain(spec.shape):
+            spec = TensorSpec(layout.storage(spec.shape), spec.dtype)
         self._names[node] = self._add("v", "intermediate", spec)
         return self._names[node]
 

@@ -16,6 +16,7 @@ from ..target import Target
 from .nests import is_worth_threads, parallelize_tiles
 from .peel import HINT, PEEL, PEEL_LANES
 from .stages import Stage, stage_of
+from .tiles import IN_ORDER, is_arm
 
 MOST_PRODUCTS = 512  # of a tile as straight code; above, outer axes of taps are loops
 MOST_VECTORS = 8  # of channels beside each other, where one position is all there is
@@ -23,7 +24,6 @@ _EPILOGUE = 4  # instructions that finish and store a vector: bias, two bounds, 
 _LOOP = 6  # instructions around a tile
 _PARTIAL = 12  # instructions lost to a partial tile: LLVM mixes its code with the next one's
 _FEW_TAPS = 9  # with more, LLVM finds no registers to keep their weights in
-_OTHERS = 3  # registers of an epilogue: a bias and two bounds
 _LINE_BYTES = 64  # a vector of channels lies in one line of the cache
 
 
@@ -47,7 +47,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product = stage.block
     slides = tuple(_slides(stage))
     lanes = min(target.lanes(_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
-    tile = tile_sizes(target.simd_registers, slides, stage.template == "depthwise")
+    tile = tile_sizes(target, slides, stage.template == "depthwise")
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     loops = sch.get_loops(tail)
     batch, space, o = loops[: -len(slides) - 1], loops[-len(slides) - 1 : -1], loops[-1]
@@ -95,40 +95,49 @@ def _rolled(slides: Sequence[Slide], accumulators: int) -> int:
 
 
 @functools.cache
-def tile_sizes(registers: int, slides: tuple[Slide, ...], weighted: bool) -> tuple[int, ...]:
+def tile_sizes(target: Target, slides: tuple[Slide, ...], weighted: bool) -> tuple[int, ...]:
     """Neighboring positions per axis that make a tile: those with the fewest instructions."""
     *_, last = slides
     above = slides[-2] if len(slides) > 1 else Slide(1, 1, 1, 1)
     outside = math.prod(s.taps for s in slides[:-2])  # of a third axis
     best = min(
-        _candidates(registers, above, last, outside, weighted),
+        _candidates(target, above, last, outside, weighted),
         key=lambda pair: (
-            _instructions(registers, above, last, outside, weighted, pair),
+            _instructions(target, above, last, outside, weighted, pair),
             math.prod(pair),
         ),
     )
     return (*(1 for _ in slides[:-2]), *best[-min(2, len(slides)) :])
 
 
-def most_accumulators(registers: int, taps: int, stride: int, weighted: bool) -> int:
-    """Accumulators of a tile with which LLVM spills nothing, found by counting under emulation.
+def most_accumulators(target: Target, taps: int, stride: int, weighted: bool) -> int:
+    """Accumulators of a tile with which LLVM spills nothing, found by reading its code.
 
     With few taps their weights stay in registers too; strided windows need more inputs at once.
+    Code for cores that execute in order loads further ahead.
     """
-    if registers < 32:
-        return 8 if taps <= _FEW_TAPS else 6
+    plain = stride == 1
+    if target.simd_registers < 32:
+        return 8 if plain and taps <= _FEW_TAPS else 6
     if taps > _FEW_TAPS:
-        return 10 if stride == 1 else 8
-    if stride == 1:
-        return 20
+        return 10 if plain else 8
+    if target.llvm_cpu in IN_ORDER:
+        return 14 if plain else 7
+    if plain:
+        return 20 if is_arm(target) else 16
     return 16 if weighted else 8
 
 
+def _keeps_weights(target: Target, taps: int) -> bool:
+    """Whether the weights of a vector of channels stay in registers from tile to tile."""
+    return taps <= _FEW_TAPS and target.simd_registers >= 32
+
+
 def _candidates(
-    registers: int, above: Slide, last: Slide, outside: int, weighted: bool
+    target: Target, above: Slide, last: Slide, outside: int, weighted: bool
 ) -> Iterator[tuple[int, int]]:
     taps = above.taps * last.taps * outside
-    most = most_accumulators(registers, taps, last.stride, weighted)
+    most = most_accumulators(target, taps, last.stride, weighted)
     rolled = taps * min(most, 4) > MOST_PRODUCTS
     most = max(1, min(most, MOST_PRODUCTS // (last.taps if rolled else taps)))
     tallest = min(above.outputs, 5 if above.stride == 1 else 2, most, 1 if rolled else most)
@@ -138,7 +147,7 @@ def _candidates(
 
 
 def _instructions(
-    registers: int,
+    target: Target,
     above: Slide,
     last: Slide,
     outside: int,
@@ -147,8 +156,7 @@ def _instructions(
 ) -> int:
     """What one image of one vector of channels executes with a tile, partial tiles included."""
     taps = above.taps * last.taps * outside
-    resident = taps <= _FEW_TAPS and math.prod(tile) + taps + _OTHERS <= registers
-    weights = taps if weighted and not resident else 0
+    weights = taps if weighted and not _keeps_weights(target, taps) else 0
     total = 0
     for height, rows in _parts(above.outputs, tile[0]):
         for width, columns in _parts(last.outputs, tile[1]):
@@ -168,8 +176,11 @@ def _order(target: Target, slides: Sequence[Slide], outer: list[Any], channels: 
     """The loops over tiles: channels outside where all rows of a vector's lines fit in L1.
 
     Weights are then loaded once per image, else once per row of tiles, whose inputs are read by
-    one vector of channels after the other while they are in a cache.
+    one vector of channels after the other while they are in a cache. Weights that no register
+    keeps are read along with the inputs: LLVM would load them early, and spill them.
     """
+    if not _keeps_weights(target, math.prod(slide.taps for slide in slides)):
+        return [*outer, channels]
     lines = math.prod(slide.inputs(slide.outputs) for slide in slides)
     if lines * _LINE_BYTES <= target.l1d_bytes:
         return [channels, *outer]

@@ -17,7 +17,7 @@ MANY_ROWS = 56  # what `panel_columns` takes for the rows of a matrix that it kn
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
 _BLOCK_FMAS = 192  # of one block of steps: a loop's overhead is then 2 % of its work
-_IN_ORDER = ("cortex-a53", "cortex-a55", "generic")
+IN_ORDER = ("cortex-a53", "cortex-a55", "generic")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def most_rows(target: Target, vectors: int) -> int:
     """The tallest tile of that many vectors per row that leaves nothing to spill; 0 = none does."""
     registers = target.simd_registers
     if is_arm(target):  # one vector of A per row, those of B, and some to load ahead
-        spare = 3 if target.llvm_cpu in _IN_ORDER else 1
+        spare = 3 if target.llvm_cpu in IN_ORDER else 1
         return min(MOST_ROWS, (registers - spare - min(8, max(3, vectors))) // (vectors + 1))
     # Those of B, and one for A, which is broadcast from memory. LLVM wants some to load ahead.
     spare, tallest = (3, MOST_ROWS) if registers >= 32 else (1, 8)
