@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from ...targets.cpu.tiles import panel_columns
 from ...targets.target import Target
 from ..ir.layout import Layout
 from .options import KernelOptions
@@ -83,10 +82,6 @@ class KernelBuilder:
         """Elements of `dtype` that fit one vector register (at least 1)."""
         bits = 8 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
         return self.target.lanes(bits)
-
-    def panel(self, columns: int) -> int:
-        """Columns per panel in which a GEMM of that many columns wants its weights packed."""
-        return panel_columns(self.target, columns)
 
     def constant(self, tensor: te.Tensor) -> Array | None:
         """The value of a tensor that is a weight, None for any other.

@@ -13,11 +13,13 @@ from functools import lru_cache
 from ..target import Target
 
 MOST_ROWS = 14
-MANY_ROWS = 56  # what `panel_columns` takes for the rows of a matrix that it knows nothing about
+MANY_ROWS = 56  # what packing takes for the rows of a matrix that it knows nothing about
+PACKED_COLUMNS = 4  # neighbors of one row that stay together where rows are packed
+IN_ORDER = ("cortex-a53", "cortex-a55", "generic")  # LLVM loads further ahead for these
+_PACKING = 1.6  # instructions per vector of A that is copied, counted under an emulator
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
 _BLOCK_FMAS = 192  # of one block of steps: a loop's overhead is then 2 % of its work
-IN_ORDER = ("cortex-a53", "cortex-a55", "generic")
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,6 @@ class _Costs:
 
 _ARM = _Costs(1, 4, 0.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
 _X86 = _Costs(0.5, 8, 0.12, 0.12, 0.5, 1.0, 8, 0.001, 0.01)
-
-
-PACKED_COLUMNS = 4  # neighbors of one row that stay together where rows are packed
-_PACKING = 1.6  # instructions per vector of A that is copied
-
-
-def panel_columns(target: Target, columns: int) -> int:
-    """Columns of one panel for a matrix of `columns` columns that meets inputs of many rows."""
-    return product_tile(target, MANY_ROWS, columns, 256).columns
-
-
-def gemm_tile(target: Target, rows: int, panel: int) -> Tile:
-    """The tile for a GEMM of `rows` rows over weights packed `panel` columns wide."""
-    most = max(1, most_rows(target, max(1, panel // target.lanes(32))))
-    height = even_split(rows, most)
-    return Tile(height, panel, steps(target, height, panel // target.lanes(32), 256, False))
 
 
 @lru_cache(maxsize=4096)
@@ -197,17 +183,6 @@ def _from(target: Target, size: int, beside: int, times: int) -> float:
     if size + beside <= target.l2_bytes // 2:
         return again * costs.l2
     return again * costs.memory
-
-
-def block_rows(target: Target, rows: int) -> int:
-    """Output channels of one convolution tile; packed weights come in blocks of that many."""
-    return even_split(rows, 8 if target.simd_registers >= 32 else 4)
-
-
-def vectors_per_row(target: Target, rows: int) -> int:
-    """Vectors of neighboring columns beside each other in a convolution tile of `rows` channels."""
-    others = 8 if is_arm(target) else 4  # weights in registers, and room to load ahead
-    return max(1, min(4, (target.simd_registers - others) // (rows + 1)))
 
 
 def is_arm(target: Target) -> bool:
