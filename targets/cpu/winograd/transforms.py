@@ -3,7 +3,7 @@
 A tile of m outputs and 3 taps along one axis is a product of polynomials, evaluated at m + 1
 points and at infinity. For m = 4 the points are 0, +-3/4 and +-3/2: their powers stay near 1, so
 rounding errors are a quarter of those with the usual 0, +-1, +-2, for three more instructions per
-axis (docs/decisions/010). All coefficients are exact in binary.
+axis (docs/decisions/010). The coefficients of the input transform are exact in binary.
 
 Source: Lavin and Gray 2016, arXiv:1509.09308; Toom-Cook interpolation.
 """
