@@ -57,9 +57,9 @@ def main() -> None:
         for threads in options.threads:
             print(f"{network}, {threads} threads", file=sys.stderr, flush=True)
             rows += measure(network, threads, options)
+            save(rows, options.json)  # of what is done, should it be stopped
     text = tables(rows)
     print(text)
-    save(rows, options.json)
     if options.markdown:
         options.markdown.write_text(text + "\n")
 

@@ -65,7 +65,7 @@ def _to_ncnn(model: nn.Module, inputs: Inputs, folder: Path) -> None:
     files = ["ncnnparam=model.param", "ncnnbin=model.bin", "fp16=0"]
     command = [EXEC_PATH, "model.pt", f"inputshape={','.join(shapes)}", *files]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    for file in [folder / "model.pt", *folder.glob("model*pnnx*"), *folder.glob("*.py")]:
+    for file in {folder / "model.pt", *folder.glob("model*pnnx*"), *folder.glob("*.py")}:
         file.unlink()
 
 
