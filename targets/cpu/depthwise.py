@@ -24,6 +24,7 @@ _EPILOGUE = 4  # instructions that finish and store a vector: bias, two bounds, 
 _LOOP = 6  # instructions around a tile
 _PARTIAL = 12  # instructions lost to a partial tile: LLVM mixes its code with the next one's
 _FEW_TAPS = 9  # with more, LLVM finds no registers to keep their weights in
+_FEW_TILES = 4  # for which it does not pay to keep weights
 _LINE_BYTES = 64  # a vector of channels lies in one line of the cache
 
 
@@ -55,7 +56,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     channels, *inside = _split(sch, o, vectors, lanes, hint=PEEL_LANES)
     pairs = [_split(sch, loop, size) for loop, size in zip(space, tile, strict=True)]
     outer, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    order = _order(target, slides, outer, channels)
+    order = _order(target, slides, tile, outer, channels)
     sch.reorder(*batch, *order, *inner, *inside)
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
@@ -172,14 +173,22 @@ def _parts(extent: int, size: int) -> list[tuple[int, int]]:
     return [(s, count) for s, count in ((size, extent // size), (extent % size, 1)) if s and count]
 
 
-def _order(target: Target, slides: Sequence[Slide], outer: list[Any], channels: Any) -> list[Any]:
+def _order(
+    target: Target,
+    slides: Sequence[Slide],
+    tile: Sequence[int],
+    outer: list[Any],
+    channels: Any,
+) -> list[Any]:
     """The loops over tiles: channels outside where all rows of a vector's lines fit in L1.
 
     Weights are then loaded once per image, else once per row of tiles, whose inputs are read by
     one vector of channels after the other while they are in a cache. Weights that no register
-    keeps are read along with the inputs: LLVM would load them early, and spill them.
+    keeps, or only for a few tiles, are read along with the inputs: LLVM would load them early, and
+    spill them.
     """
-    if not _keeps_weights(target, math.prod(slide.taps for slide in slides)):
+    tiles = math.prod(-(-s.outputs // size) for s, size in zip(slides, tile, strict=True))
+    if tiles <= _FEW_TILES or not _keeps_weights(target, math.prod(s.taps for s in slides)):
         return [*outer, channels]
     lines = math.prod(slide.inputs(slide.outputs) for slide in slides)
     if lines * _LINE_BYTES <= target.l1d_bytes:
