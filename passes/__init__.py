@@ -5,6 +5,7 @@ from ..compiler.pass_report import PassReport as PassReport
 from .canonicalize import Canonicalize as Canonicalize
 from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from .fold_constants import FoldConstants as FoldConstants
+from .fuse_attention import FuseAttention as FuseAttention
 from .fuse_linear import FuseLinear as FuseLinear
 from .fuse_regions import FuseRegions as FuseRegions
 from .remove_duplicates import RemoveDuplicates as RemoveDuplicates

@@ -15,6 +15,7 @@ _ATEN = torch.ops.aten
 _ATTENTION = _ATEN.scaled_dot_product_attention.default
 _EXPAND = _ATEN.expand.default
 _RESHAPE = _ATEN.reshape.default
+_NOTHING = -1e30  # added to a score, leaves nothing of it
 
 
 def _convolution(program: Program, node: Node) -> Node | None:
@@ -44,12 +45,14 @@ def _zeros_around(value: Any, axes: int) -> list[int] | None:
 
 
 def _attention(program: Program, node: Node) -> Node | None:
-    """No mask that masks nothing, no repeated mask rows, no repeated heads of keys and values."""
+    """No mask that masks nothing or what comes later, no repeated mask rows, keys or values."""
     arguments = arguments_of(node)
     changed: dict[str, Any] = {}
     mask = arguments["attn_mask"]
     if _masks_nothing(program, mask):
         changed["attn_mask"] = None
+    elif _is_triangle(program, mask):
+        changed |= {"attn_mask": None, "is_causal": True}
     elif isinstance(mask, Node) and mask.target is _EXPAND:
         changed["attn_mask"] = mask.args[0]
     key, value = (_heads_before_repetition(arguments[name]) for name in ("key", "value"))
@@ -61,6 +64,17 @@ def _attention(program: Program, node: Node) -> Node | None:
 def _masks_nothing(program: Program, mask: Any) -> bool:
     tensor = weight_of(program, mask)
     return tensor is not None and bool((tensor == (tensor.dtype == torch.bool)).all())
+
+
+def _is_triangle(program: Program, mask: Any) -> bool:
+    """Whether a constant mask leaves row l of the scores the columns up to l, and nothing else."""
+    tensor = weight_of(program, mask)
+    if tensor is None or tensor.dim() < 2 or tensor.shape[-2] == 1:
+        return False
+    kept = torch.ones(tensor.shape[-2:], dtype=torch.bool).tril().expand(tensor.shape)
+    if tensor.dtype == torch.bool:
+        return bool((tensor == kept).all())
+    return bool(((tensor == 0) == kept).all() and (tensor[~kept] < _NOTHING).all())
 
 
 def _heads_before_repetition(value: Any) -> Node | None:

@@ -4,6 +4,7 @@ from ..compiler.pass_base import Pass
 from .canonicalize import Canonicalize
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fuse_attention import FuseAttention
 from .fuse_linear import FuseLinear
 from .fuse_regions import FuseRegions
 from .remove_duplicates import RemoveDuplicates
@@ -16,6 +17,7 @@ CPU_PIPELINE: tuple[Pass, ...] = (
     # Batch norms become part of their layers while nothing else has joined these.
     FoldBatchNorm(),
     FuseLinear(),
+    FuseAttention(),
     # The rewrites above leave constants and moves that are now next to each other.
     FoldConstants(),
     Canonicalize(),

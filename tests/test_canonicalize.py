@@ -318,7 +318,10 @@ def test_attention_broadcasts_its_mask() -> None:
     [
         (torch.ones(4, 4, dtype=torch.bool), False),
         (torch.zeros(4, 4), False),
-        (torch.ones(4, 4).tril().bool(), True),
+        (torch.ones(4, 4).triu().bool(), True),
+        (torch.ones(4, 4).tril().bool(), False),  # that is what causal attention masks
+        (torch.full((4, 4), -torch.inf).triu(1), False),
+        (torch.full((4, 4), -1.0).triu(1), True),
     ],
 )
 def test_a_mask_that_masks_nothing_is_dropped(mask: Tensor, stays: bool) -> None:
