@@ -127,3 +127,15 @@ def test_values_of_a_network(threads: int) -> None:
     with torch.no_grad():
         want = model(x).numpy()
     np.testing.assert_allclose(artifact.run(x)[0], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("stride", [1, 2])
+def test_values_of_rows_far_apart(stride: int) -> None:
+    """One row of the input takes more bytes than a load of ARM reaches."""
+    model = nn.Conv2d(1201, 1201, 3, stride, 1, groups=1201).eval()
+    (x,) = random_inputs(1, 1201, 16, 16)
+    artifact = penjing.compile(model, (x,), target="arm-a72")
+    with torch.no_grad():
+        want = model(x).numpy()
+    np.testing.assert_allclose(artifact.run(x)[0], want, rtol=1e-4, atol=1e-5)
