@@ -158,6 +158,7 @@ def conv(
     around = padding if padding is not None else (rows // 2, columns // 2)
     layer = nn.Conv2d(channels, out, kernel, stride, around, groups=groups, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+    layer.weight.data *= groups**0.5  # it counts all channels: signals would vanish on their way
     return nn.Sequential(layer, nn.BatchNorm2d(out), activation or nn.ReLU6())
 
 
