@@ -14,7 +14,7 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, conv_parts, depthwise, gemm, winograd
+from . import conv, conv_parts, depthwise, gemm, moves, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
@@ -65,7 +65,11 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
     if any(stage.template == "rows" for stage in rest):
         done |= _schedule_rows(sch, rest, target, parallel)
     for stage in rest:
-        if stage.name not in done:
+        if stage.name in done:
+            continue
+        if (move := moves.move_of(stage, target)) is not None:
+            moves.schedule(sch, move, target, parallel)
+        else:
             schedule_nest(sch, stage, target, first=0, parallel=parallel)
     return Scheduled(sch.mod["main"], inplace)
 
