@@ -52,7 +52,7 @@ def _keeps_rows(node: Node) -> bool:
         return bool(axes[-1] % rank == rank - 1)
     if node.target is _ATEN.slice.Tensor:
         arguments = arguments_of(node)
-        return arguments["step"] == 1 or arguments["dim"] % rank != rank - 1
+        return bool(arguments["step"] == 1 or arguments["dim"] % rank != rank - 1)
     if node.target is _ATEN.select.int:
         return bool(arguments_of(node)["dim"] % rank != rank - 1)
     return False

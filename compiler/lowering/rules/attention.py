@@ -98,7 +98,7 @@ class _Heads:
         """The head with a number below the product of the batch sizes."""
         batch = unflatten_index(number, self.batches)
         keys, depth = self.sizes
-        common = self._masked is not None and int(self.mask.shape[-2]) == 1
+        common = self.mask is not None and int(self.mask.shape[-2]) == 1
         return Head(
             rows=self.shape[-2],
             keys=keys,

@@ -112,7 +112,8 @@ class Steps:
         pairs = keys // 4 * 4 if self.has_pair_sums else 0
         code = [_pair_sums(sums, i, self.scores, first + i) for i in range(0, pairs, 4)]
         for i in range(pairs, keys):
-            width, wider, parts = self.lanes, partial(load, sums), []
+            parts: list[Any] = []
+            width, wider = self.lanes, partial(load, sums)
             while width > 1:
                 width //= 2
                 half = registers((1, width), self.head.dtype, "half")
