@@ -19,7 +19,7 @@ IN_ORDER = ("cortex-a53", "cortex-a55", "generic")  # LLVM loads further ahead f
 _PACKING = 1.6  # instructions per vector of A that is copied, counted under an emulator
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
-_BLOCK_FMAS = 192  # of one block of steps: a loop's overhead is then 2 % of its work
+_BLOCK_FMAS = 336  # of one block of steps: a loop's overhead is then 1 % of its work
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,12 @@ def steps(target: Target, rows: int, vectors: int, depth: int, packs: bool) -> i
         return 2 if target.simd_registers >= 32 else 4
     if target.pointer_bits == 32 or (not packs and depth < _CLOSE_ROWS and rows > _FEW_ROWS):
         return 4
-    reached = (count for count in (16, 8) if 16 * vectors * count <= _LDP_BYTES)
-    return next((count for count in reached if rows * vectors * count <= _BLOCK_FMAS), 4)
+    for count in (16, 8):
+        reached = 16 * vectors * count <= _LDP_BYTES and rows * vectors * count <= _BLOCK_FMAS
+        divides = depth % count == 0 or depth > 8 * count
+        if reached and divides and depth >= 2 * count:  # else LLVM mixes it with what is around it
+            return count
+    return 4
 
 
 def _candidates(

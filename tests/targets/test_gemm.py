@@ -41,9 +41,9 @@ def test_inner_loops_spill_nothing(target: str, shape: tuple[int, int, int]) -> 
 @pytest.mark.parametrize(
     ("shape", "most"),
     [
-        ((3136, 64, 256), 1.14),  # rows packed: 8 loads of A and 12 of weights for 168 FMLAs
-        ((49, 2048, 512), 1.14),
-        ((128, 384, 1536), 1.14),
+        ((3136, 64, 256), 1.13),  # rows packed: 16 loads of A and 24 of weights for 336 FMLAs
+        ((49, 2048, 512), 1.13),
+        ((128, 384, 1536), 1.13),
         ((784, 144, 32), 1.18),  # too few columns to pack rows for
         ((1, 768, 2304), 1.58),  # every weight is used once: a load of two for two FMLAs
         ((4, 768, 768), 1.18),
@@ -80,7 +80,7 @@ def test_packed_rows_on_arm(shape: tuple[int, int, int]) -> None:
 def test_a_large_product_costs_little_more_than_its_multiply_adds() -> None:
     model, x = nn.Linear(512, 512).eval(), torch.randn(98, 512)
     count = penjing.compile(model, (x,), target="arm-a72").count_instructions(x)
-    assert count <= 1.16 * 98 * 512 * 512 / 4
+    assert count <= 1.15 * 98 * 512 * 512 / 4
 
 
 def test_tiles_waste_no_columns() -> None:
