@@ -19,6 +19,7 @@ from mpmath import (
     mp,
     mpf,
     pi,
+    polyroots,
     polyval,
     sin,
     sqrt,
@@ -155,10 +156,23 @@ def main() -> None:
     )
     low, high = mpf(-3) / 5, (mpf("27.3") - 4) / (mpf("27.3") + 4)
     show("erfc", *remez(erfc_scaled, lambda t: 1 / erfc_scaled(t), low, high, 22), 17)
+    half = mpf(1) / 2
+    powers = remez(lambda r: mpf(2) ** r, lambda r: mpf(2) ** -r, -half, half, 5)
+    show_factors("exp2", *powers)
     for name, function, end, degree in (("tanh", tanh, "9.02", 4), ("erf", erf, "3.85", 5)):
         top, bottom, error = quotient(slope_of(function), mpf(end) ** 2, degree, degree)
         show(f"{name}, above", top, error, 10)
         show(f"{name}, below", bottom, error, 10)
+
+
+def show_factors(name: str, coefficients: list[Any], error: Any) -> None:
+    """Print a polynomial as factors x^2 + a x + b and x + e, and the factor in front."""
+    print(f"{name}: error {mp.nstr(error, 2)}, times {mp.nstr(coefficients[-1], 10)}")
+    for root in polyroots(coefficients[::-1], maxsteps=200, extraprec=200):
+        if root.imag == 0:
+            print(f"    {mp.nstr(-root.real, 10)},")
+        elif root.imag > 0:
+            print(f"    ({mp.nstr(-2 * root.real, 10)}, {mp.nstr(abs(root) ** 2, 10)}),")
 
 
 def slope_of(function: Function) -> Function:
