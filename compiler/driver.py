@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from .. import targets
-from ..passes.pipeline import CPU_PIPELINE
+from ..passes.pipeline import cpu_pipeline
 from ..targets.target import Target
 from .artifact import Artifact
 from .errors import CompileError
 from .frontend.trace import trace
 from .ir.program import Program
 from .library.build import build_library
-from .lowering.options import KernelOptions
+from .lowering.options import KernelOptions, half_arithmetic
 from .pass_base import Pass
 from .pass_manager import optimize
 from .pass_text import parse
@@ -38,6 +38,7 @@ def compile(
     name: str = "model",
     threads: int = 1,
     winograd: int = 4,
+    half: str = "storage",
     weights: str = "embed",
     print_after: str | None = None,
     stop_at: int | None = None,
@@ -51,11 +52,14 @@ def compile(
         example_inputs: Tensors with the shapes and dtypes to compile for: a tuple, or a dict for
             keyword inputs. May be left out where the model carries them.
         target: A name from `penjing.targets.names()`, or a `Target`.
-        passes: Passes (objects or text) to run before the target's own pipeline.
+        passes: Passes (objects or text) to run before the target's own pipeline; those that need
+            its result, as `ReducePrecision` does, run before it forms regions.
         name: Prefix of every C symbol and file.
         threads: Most threads one inference may use.
         winograd: Side of the largest tile of 3x3 convolutions by Winograd's algorithm: 4 (fastest,
             rounding errors up to 1e-5 of the largest output in each layer), 2 or 0 (none).
+        half: What float16 is on the device: "storage" of what is computed in float32, or also the
+            "arithmetic" of products, faster and less exact, on cores that have it.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
         print_after: Name of a pass, or "all": print the program after it.
         stop_at: Run only the first n passes (the program may then be too raw to compile).
@@ -68,7 +72,8 @@ def compile(
     """
     device = _target(target)
     _check_options(name, weights)
-    options = KernelOptions(threads=threads, winograd=winograd)
+    arithmetic = half_arithmetic(half, device)
+    options = KernelOptions(threads=threads, winograd=winograd, half_arithmetic=arithmetic)
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
         program = trace(model, example_inputs)
@@ -76,7 +81,7 @@ def compile(
     with clock.stage("passes"):
         program = optimize(
             program,
-            [*_passes(passes), *CPU_PIPELINE],
+            cpu_pipeline(_passes(passes)),
             print_after=print_after,
             stop_at=stop_at,
             dump_dir=dump_dir,

@@ -29,6 +29,7 @@ class Pass(ABC):
 
     name: ClassVar[str]
     contract: ClassVar[Contract]
+    comes_last: ClassVar[bool] = False  # `compile` runs it after its own rewrites, not before
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,5 +1,7 @@
 """What runs between tracing and lowering. The order is what you read."""
 
+from collections.abc import Iterable
+
 from ..compiler.pass_base import Pass
 from .canonicalize import Canonicalize
 from .fold_batch_norm import FoldBatchNorm
@@ -24,3 +26,11 @@ CPU_PIPELINE: tuple[Pass, ...] = (
     RemoveDuplicates(),
     FuseRegions(),
 )
+
+
+def cpu_pipeline(chosen: Iterable[Pass]) -> list[Pass]:
+    """The passes for a CPU, with those that the user chose: first, or before regions are formed."""
+    chosen = list(chosen)
+    early = [pass_ for pass_ in chosen if not pass_.comes_last]
+    late = [pass_ for pass_ in chosen if pass_.comes_last]
+    return [*early, *CPU_PIPELINE[:-1], *late, CPU_PIPELINE[-1]]

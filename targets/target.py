@@ -37,6 +37,17 @@ class Target:
         if not self.source:
             raise ValueError(f"{self.name}: say where its numbers come from")
 
+    @property
+    def has_half_arithmetic(self) -> bool:
+        """Whether vectors of float16 can be computed with, not only converted."""
+        return "+fullfp16" in self.features
+
+    @property
+    def has_half_conversions(self) -> bool:
+        """Whether instructions convert between float16 and float32: not before F16C and VFPv4."""
+        is_armv7 = self.triple.startswith("armv7")
+        return self.llvm_cpu == "cortex-a9" if is_armv7 else self.llvm_cpu != "x86-64-v2"
+
     def lanes(self, dtype_bits: int) -> int:
         """Elements of `dtype_bits` bits that fit one vector register (at least 1)."""
         return max(1, self.simd_bits // dtype_bits)

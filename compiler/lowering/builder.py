@@ -74,6 +74,7 @@ class KernelBuilder:
         self.makes_images = False  # whether a result is best stored channels last
         self.result_axes: list[int] | None = None  # how the rule's result is permuted afterwards
         self._constants = list(constants.items())
+        self._widened: list[tuple[te.Tensor, te.Tensor]] = []  # a cast of a weight, the weight
         self.views: list[View] = []
         self._images = list(images.items())
         self._product_rows = product_rows
@@ -83,6 +84,17 @@ class KernelBuilder:
         bits = 8 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
         return self.target.lanes(bits)
 
+    def widen(self, tensor: te.Tensor, weight: te.Tensor) -> None:
+        """Let `tensor`, which casts `weight` to float32, count as a weight.
+
+        Packed, it keeps the dtype in which it is stored: readers cast each element.
+        """
+        self._widened.append((tensor, weight))
+
+    def is_widened(self, tensor: te.Tensor) -> bool:
+        """Whether the tensor is a weight that is stored in fewer bits than its dtype has."""
+        return not self._stored(tensor).same_as(tensor)
+
     def constant(self, tensor: te.Tensor) -> Array | None:
         """The value of a tensor that is a weight, None for any other.
 
@@ -90,8 +102,14 @@ class KernelBuilder:
         the layout of a weight use `pack`, to know that it is one use `is_constant`.
         """
         value = self._value(tensor)
-        if value is not None:
-            self.inspected.append(tensor)
+        if value is None:
+            return None
+        stored = self._stored(tensor)
+        self.inspected.append(stored)
+        if self.is_widened(tensor):
+            is_bfloat16 = str(stored.dtype) == "bfloat16"
+            bits = value.astype(np.uint32) << 16 if is_bfloat16 else value
+            return bits.view(np.float32) if is_bfloat16 else value.astype(np.float32)
         return value
 
     def image(self, tensor: te.Tensor, wanted: Layout) -> Layout | None:
@@ -128,7 +146,7 @@ class KernelBuilder:
         `tensor` must be a weight. `transform` sees bfloat16 as uint16 and may only move it; what
         it does may depend on the weight's shape and dtype, not on its values.
         """
-        value = self._value(tensor)
+        tensor, value = self._stored(tensor), self._value(tensor)
         assert value is not None, f"pack of {tensor.op.name}, which is no weight"
         for other in self.packed:
             if other.source is not None and other.source.same_as(tensor) and other.name == name:
@@ -147,6 +165,11 @@ class KernelBuilder:
         self.packed.append(Packed(placeholder, data, name, None, None))
         return placeholder
 
+    def _stored(self, tensor: te.Tensor) -> te.Tensor:
+        """The weight that a tensor casts, or the tensor itself."""
+        return next((weight for t, weight in self._widened if t.same_as(tensor)), tensor)
+
     def _value(self, tensor: te.Tensor) -> Array | None:
         # rank-0 te tensors refuse ==, so no dict lookup
-        return next((v for t, v in self._constants if t.same_as(tensor)), None)
+        stored = self._stored(tensor)
+        return next((v for t, v in self._constants if t.same_as(stored)), None)

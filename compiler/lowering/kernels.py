@@ -92,7 +92,8 @@ class Kernels:
 
     def _add(self, scheduled: Scheduled) -> str:
         symbol = f"{self.prefix}_k{len(self.made)}"
-        self.made[symbol] = lower_kernel(scheduled, symbol, self.target)
+        half = self.options.half_arithmetic
+        self.made[symbol] = lower_kernel(scheduled, symbol, self.target, half_arithmetic=half)
         return symbol
 
     def _fingerprint(self, region: Region, inspected: tuple[int, ...]) -> tuple[str, ...]:

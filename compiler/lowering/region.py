@@ -206,7 +206,16 @@ def _apply_rule(node: Node, values: Mapping[Node, Any], builder: KernelBuilder) 
             fix="report the op with these shapes, or replace it in the model",
         ) from error
     _check(node, specs, result)
+    if node.target is torch.ops.aten._to_copy.default and _is_weight(node.args[0]):
+        builder.widen(result, args[0])
     return result
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether a value is a weight of 16 bits."""
+    if not isinstance(value, Node) or value.op != "get_attr":
+        return False
+    return node_spec(value).dtype in ("float16", "bfloat16")
 
 
 def _check(node: Node, specs: Any, result: Any) -> None:

@@ -23,6 +23,8 @@ from ..target import Target
 from .bfloat16 import broadcast_bits, convert_by_bits
 from .extremes import use_extremes
 from .flatten import flatten_buffers
+from .float16 import convert_float16_by_bits
+from .half_storage import HALF_DTYPES, compute_in_float32
 from .inequality import compare_unordered
 from .lets import lets_to_registers, with_own_variables
 from .near_pointers import use_near_pointers
@@ -59,18 +61,28 @@ def llvm_target(target: Target) -> Any:
     return llvm.with_host(llvm)
 
 
-def lower_kernel(scheduled: Scheduled, symbol: str, target: Target) -> RawKernel:
-    """Lower a scheduled PrimFunc to loops over raw pointers, its scratch buffers parameters."""
+def lower_kernel(
+    scheduled: Scheduled, symbol: str, target: Target, *, half_arithmetic: bool = False
+) -> RawKernel:
+    """Lower a scheduled PrimFunc to loops over raw pointers, its scratch buffers parameters.
+
+    With `half_arithmetic` what is float16 is also computed in float16.
+    """
     func = scheduled.func
     parallel = _is_parallel(func.body)
+    narrow = HALF_DTYPES[half_arithmetic:]
     mod = tvm.IRModule({symbol: func.with_attr("global_symbol", symbol)})
     if parallel:  # iterations run at once: each needs its own part of a buffer
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _apply(mod, with_own_variables)
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
-        for rewrite in (flatten_buffers, peel_last_iterations, shorten_vectors, convert_by_bits):
+        widen = partial(compute_in_float32, params=len(func.params), narrow=narrow)
+        for rewrite in (flatten_buffers, widen, peel_last_iterations, shorten_vectors):
             mod = _apply(mod, rewrite)
+        mod = _apply(mod, convert_by_bits)
+        if not target.has_half_conversions:
+            mod = _apply(mod, convert_float16_by_bits)
         params = len(mod[symbol].params)
         mod = _apply(mod, _hoist_allocations)
         mod = _to_code(target)(mod)
@@ -217,7 +229,8 @@ def _small_parts(func: Any) -> set[str]:
 
 def _hoist_allocations(func: Any) -> Any:
     """Turn scratch allocations that are too big for the stack into parameters."""
-    hoisted = [a.buffer for a in collect(func.body, tirx.AllocBuffer) if _is_workspace(a.buffer)]
+    allocated = (alloc.buffer for alloc in collect(func.body, tirx.AllocBuffer))
+    hoisted = list(dict.fromkeys(filter(_is_workspace, allocated)))  # peeled iterations share one
     if not hoisted:
         return func
 

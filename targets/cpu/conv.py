@@ -10,7 +10,9 @@ import math
 from typing import Any
 
 from ..target import Target
+from .half_arithmetic import for_sums
 from .loops import micro_kernel, split_tiles, store_tile
+from .narrow_operands import block_steps, widen_panels
 from .nests import is_worth_threads, parallelize_tiles
 from .stages import Stage, stage_of, uses
 from .tiles import Tile, even_split, most_rows, product_tile
@@ -18,6 +20,7 @@ from .tiles import Tile, even_split, most_rows, product_tile
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
+    target = for_sums(target, str(stage.store.buffer.ty.dtype))
     product, lanes = stage.block, target.lanes(32)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
@@ -38,7 +41,10 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     store_tile(sch, rows, vectors, vector)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, [n], order[0])
-    micro_kernel(sch, product, target, steps=tile.steps, left=_image(stage))
+    tiles = math.prod(int(sch.get(loop).extent) for loop in order[order.index(o_outer) + 1 :])
+    widen_panels(sch, stage, target, o_outer, tiles)
+    left = _image(stage)
+    micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)
     return {stage.name, stage_of(sch, tail).name}
 
 

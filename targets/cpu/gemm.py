@@ -11,7 +11,9 @@ from typing import Any
 from tvm import tirx
 
 from ..target import Target
+from .half_arithmetic import for_sums
 from .loops import micro_kernel, split_tiles, store_tile
+from .narrow_operands import block_steps, widen_panels
 from .nests import is_worth_threads, parallelize_tiles
 from .pack_rows import has_whole_tiles, packed_operand, schedule_packing
 from .stages import Stage, stage_of, stages, touches, uses
@@ -23,6 +25,7 @@ ENOUGH_TILES = 8  # of the outer loop, so that threads end at nearly the same ti
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "gemm" accumulation and its epilogue; returns the names of what it scheduled."""
     product = stage.block
+    target = for_sums(target, str(stage.store.buffer.ty.dtype))
     lanes = target.lanes(32)
     packed = packed_operand(sch, stage)
     if packed is None:
@@ -44,8 +47,11 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         whole = outer is rows_outer and has_whole_tiles(packed[0])
         at = rows_outer if whole else None
         scheduled.add(schedule_packing(sch, packed[0], at, parallel))
+    if outer is cols_outer:
+        widen_panels(sch, stage, target, outer, int(sch.get(rows_outer).extent))
     left = packed[1] if packed else _cacheable_left(stage)
-    micro_kernel(sch, product, target, steps=tile.steps, left=left)
+    steps = tile.steps if packed else block_steps(stage, left, tile.steps)
+    micro_kernel(sch, product, target, steps=steps, left=left)
     return scheduled
 
 

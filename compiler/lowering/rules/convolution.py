@@ -11,11 +11,12 @@ from tvm import te
 
 from ....targets.cpu.conv import conv_tile
 from ....targets.cpu.flatten import dense_strides
+from ....targets.cpu.half_arithmetic import for_sums
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
 from ..registry import lowers
 from .depthwise import depthwise
-from .gemm import accumulator, finished, right_operand, rows_product
+from .gemm import accumulator, finished, right_operand, rows_product, sums_of
 from .grouped import grouped
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .windows import Images, Sizes, Window, framed, per_axis, split_index
@@ -97,11 +98,11 @@ def _convolve(
     elif depth == 1 and groups > 1:
         total = depthwise(images, w, window, sizes, dtype, kernel)
     elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
-        total = _pointwise(images, w, sizes, dtype, kernel)
+        total = _pointwise(images, w, sizes, sums_of(out.dtype, kernel), kernel)
     elif groups > 1:
         total = grouped(images, w, window, groups, sizes, dtype, kernel)
     else:
-        total = _direct(images, w, window, sizes, dtype, kernel)
+        total = _direct(images, w, window, sizes, sums_of(out.dtype, kernel), kernel)
     return biased(total, b, out, batched)
 
 
@@ -116,7 +117,8 @@ def _winograd_tile(
     """The tile of Winograd's algorithm where it pays, else 0."""
     tiles = kernel.options.winograd_tiles
     is_float = {str(x.dtype), str(w.dtype)} == {"float32"}
-    if groups > 1 or len(sizes) != 2 or not (tiles and is_float and kernel.is_constant(w)):
+    is_plain = kernel.is_constant(w) and not kernel.is_widened(w)
+    if groups > 1 or len(sizes) != 2 or not (tiles and is_float and is_plain):
         return 0
     batch = int(x.shape[0]) if len(x.shape) == len(w.shape) else 1
     return winograd_tile(kernel.target, window, shape_of(w), batch, sizes, tiles)
@@ -128,7 +130,7 @@ def biased(total: Total, b: te.Tensor | None, out: TensorSpec, batched: bool) ->
     def read(at: Sequence[Index]) -> Any:
         n, o, position = split_index(at, batched)
         value = total(n, o, position)
-        return value if b is None else value + b(o).astype(accumulator(out.dtype))
+        return value if b is None else value + b(o).astype(value.ty.dtype)
 
     return finished(read, out)
 
@@ -162,7 +164,8 @@ def _direct(
     The taps of an image row and their channels are one axis where they lie side by side.
     """
     channels, depth, *taps = shape_of(w)
-    tile = conv_tile(kernel.target, sizes[-1], channels, depth * math.prod(taps))
+    target = for_sums(kernel.target, dtype)
+    tile = conv_tile(target, sizes[-1], channels, depth * math.prod(taps))
     rows, weight = _panels(w, tile.columns, kernel)
     merged = window.dilation[-1] == 1
     axes = [te.reduce_axis((0, size), name="t") for size in (taps[:-1] if merged else taps)]

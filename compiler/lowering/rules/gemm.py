@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
+from ....targets.cpu.half_arithmetic import for_sums
 from ....targets.cpu.tiles import MANY_ROWS, PACKED_COLUMNS, Tile, product_tile
 from ...ir.tensor_spec import TensorSpec
 from ..builder import Array, KernelBuilder
@@ -37,11 +38,18 @@ class RightOperand:
     read: Callable[[Sequence[Index], Index, Index], Any]
     panel: int = 0
     tile: Tile | None = None  # of the product it is packed for
+    sums: str = ""  # the dtype to sum in, if it is not the usual one
 
 
 def accumulator(dtype: str) -> str:
     """The dtype in which products of `dtype` are summed."""
     return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def sums_of(dtype: str, kernel: KernelBuilder) -> str:
+    """The dtype in which the products that take most of the time are summed."""
+    narrow = kernel.options.half_arithmetic and dtype == "float16"
+    return dtype if narrow else accumulator(dtype)
 
 
 def right_operand(
@@ -59,16 +67,19 @@ def right_operand(
     *batches, depth, columns = shape_of(tensor)[: len(tensor.shape) - taps]
     if k_last:
         depth, columns = columns, depth
-    tile = product_tile(kernel.target, rows, columns, depth, packs=not batches)
+    sums = sums_of(str(tensor.dtype), kernel)
+    target = for_sums(kernel.target, sums)
+    packs = not batches and sums != "float16"  # no room for more rows in registers 0 to 15
+    tile = product_tile(target, rows, columns, depth, packs=packs)
     width = tile.columns
     if not kernel.is_constant(tensor):
-        plain = RightOperand(columns, partial(_read_plain, tensor, k_last, taps))
-        contiguous = not k_last and columns % kernel.target.lanes(32) == 0
+        plain = RightOperand(columns, partial(_read_plain, tensor, k_last, taps), sums=sums)
+        contiguous = not k_last and columns % target.lanes(32) == 0
         return plain if contiguous else in_panels(plain, depth, batches, width, kernel)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
     transform = partial(_pack_panels, width=width, k_last=k_last, taps=taps)
     packed = kernel.pack(tensor, transform, name)
-    return replace(_panels(packed, columns, kernel), tile=tile)
+    return replace(_panels(packed, columns, sums, kernel), tile=tile)
 
 
 def in_panels(
@@ -86,13 +97,13 @@ def in_panels(
 
     shape = (*batches, blocks, depth, width)
     panels = te.compute(shape, element, name="panels", attrs={"schedule": "pad"})
-    return _panels(panels, right.columns, kernel)
+    return _panels(panels, right.columns, right.sums, kernel)
 
 
-def _panels(packed: te.Tensor, columns: int, kernel: KernelBuilder) -> RightOperand:
+def _panels(packed: te.Tensor, columns: int, sums: str, kernel: KernelBuilder) -> RightOperand:
     """The operand in panels [..., n / width, k, width] of which whole vectors are computed."""
-    rounded = columns + -columns % kernel.target.lanes(32)
-    return RightOperand(rounded, partial(_read_panels, packed), int(packed.shape[-1]))
+    rounded = columns + -columns % for_sums(kernel.target, sums).lanes(32)
+    return RightOperand(rounded, partial(_read_panels, packed), int(packed.shape[-1]), sums=sums)
 
 
 def flat_product(
@@ -104,7 +115,7 @@ def flat_product(
         lambda m, k: left(*unflatten_index(m, rows), k),
         right,
         (math.prod(rows), depth),
-        accumulator(out.dtype),
+        right.sums or accumulator(out.dtype),
     )
     return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
 

@@ -37,7 +37,7 @@ def linear(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """y[...,n] = sum_k x[...,k] * w[n,k] + b[n]; w and out without n if w is a vector."""
-    finish = None if b is None else _add(b, accumulator(out.dtype))
+    finish = None if b is None else _add(b)
     if len(w.shape) == 1:
         return row_sums(x, lambda k: w(k), out, kernel, finish)
     if int(w.shape[0]) == 1:
@@ -58,7 +58,7 @@ def addmm(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """The sum beta * c + alpha * (x @ y), c broadcast; with beta = 0 c is not read."""
-    return matmul(x, y, out=out, kernel=kernel, finish=_scale_and_add(c, beta, alpha, out))
+    return matmul(x, y, out=out, kernel=kernel, finish=_scale_and_add(c, beta, alpha))
 
 
 @lowers(aten.addbmm.default)
@@ -82,17 +82,16 @@ def addbmm(
 
     right = RightOperand(int(y.shape[-1]), read)
     total = accumulate(left, right, (rows, batches * depth), accumulator(out.dtype))
-    return finished(lambda at: total(*at), out, _scale_and_add(c, beta, alpha, out))
+    return finished(lambda at: total(*at), out, _scale_and_add(c, beta, alpha))
 
 
-def _add(bias: te.Tensor, dtype: str) -> Finish:
-    return lambda value, at: value + broadcast_read(bias, at).astype(dtype)
+def _add(bias: te.Tensor) -> Finish:
+    return lambda value, at: value + broadcast_read(bias, at).astype(value.ty.dtype)
 
 
-def _scale_and_add(c: te.Tensor, beta: float, alpha: float, out: TensorSpec) -> Finish:
-    dtype = accumulator(out.dtype)
-
+def _scale_and_add(c: te.Tensor, beta: float, alpha: float) -> Finish:
     def finish(value: Any, at: Sequence[Index]) -> Any:
+        dtype = str(value.ty.dtype)
         scaled = value if alpha == 1 else value * tirx.const(alpha, dtype)
         if beta == 0:
             return scaled

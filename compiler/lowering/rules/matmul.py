@@ -68,7 +68,8 @@ def _batched(
     def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
         return broadcast_read(x, (*batch, m, k)) if len(x.shape) > 1 else x(k)
 
-    total = accumulate(left, right, (rows, depth), accumulator(out.dtype), batches)
+    dtype = right.sums or accumulator(out.dtype)
+    total = accumulate(left, right, (rows, depth), dtype, batches)
 
     def read(at: Sequence[Index]) -> Any:
         return total(*at) if len(x.shape) > 1 else total(*at[:-1], 0, at[-1])
