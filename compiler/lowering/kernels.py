@@ -1,6 +1,6 @@
 """The kernels of a program. Equal ones are made once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -19,6 +19,7 @@ from .image_kernels import border_kernel, image_kernel
 from .layouts import Layouts
 from .options import KernelOptions
 from .region import Argument, lower_region
+from .row_kernels import copy, fill
 from .signature import region_signature
 
 
@@ -55,14 +56,25 @@ class Kernels:
     _plain: dict[str, str] = field(default_factory=dict)
 
     def of(self, region: Region) -> Kernel:
-        """A kernel for the region: one made before, if it computes the same."""
-        layouts = self.layouts.of(region)
+        """A kernel for a region of the program."""
+        own = {node: self.weights[node] for node in region.inputs if node in self.weights}
+        return self.make(region, own, self.layouts.of(region))
+
+    def make(
+        self, region: Region, weights: Mapping[Node, Array], layouts: Mapping[Node, Layout]
+    ) -> Kernel:
+        """A kernel for the region: one made before, if it computes the same.
+
+        Args:
+            region: What the kernel computes.
+            weights: Values of those inputs that are constants.
+            layouts: Inputs and outputs that are stored channels last.
+        """
         known = self._known.setdefault(region_signature(region, layouts), [])
         for kernel in known:
-            if kernel.fingerprint == self._fingerprint(region, kernel.inspected):
+            if kernel.fingerprint == _fingerprint(region, weights, kernel.inspected):
                 return kernel
-        own = {node: self.weights[node] for node in region.inputs if node in self.weights}
-        lowered = lower_region(region, self.target, own, layouts, self.options)
+        lowered = lower_region(region, self.target, weights, layouts, self.options)
         parallel = self.options.threads > 1
         inputs = len(lowered.arguments)
         scheduled = schedule_kernel(lowered.func, self.target, inputs=inputs, parallel=parallel)
@@ -72,7 +84,7 @@ class Kernels:
             raw=self.made[symbol],
             arguments=lowered.arguments,
             inspected=lowered.inspected,
-            fingerprint=self._fingerprint(region, lowered.inspected),
+            fingerprint=_fingerprint(region, weights, lowered.inspected),
         )
         known.append(kernel)
         return kernel
@@ -85,7 +97,15 @@ class Kernels:
         """The symbol of the kernel that copies such a tensor to a layout."""
         return self._once(f"image {layout} {spec}", lambda: image_kernel(spec, layout))
 
-    def _once(self, key: str, make: Any) -> str:
+    def fill(self, elements: int, dtype: str, value: float) -> str:
+        """The symbol of the kernel that sets so many elements to a value."""
+        return self._once(f"fill {elements} {dtype} {value}", lambda: fill(elements, dtype, value))
+
+    def copy(self, elements: int, dtype: str) -> str:
+        """The symbol of the kernel that copies so many elements to where they do not overlap."""
+        return self._once(f"copy {elements} {dtype}", lambda: copy(elements, dtype))
+
+    def _once(self, key: str, make: Callable[[], Any]) -> str:
         if key not in self._plain:
             self._plain[key] = self._add(Scheduled(make(), ()))
         return self._plain[key]
@@ -96,9 +116,12 @@ class Kernels:
         self.made[symbol] = lower_kernel(scheduled, symbol, self.target, half_arithmetic=half)
         return symbol
 
-    def _fingerprint(self, region: Region, inspected: tuple[int, ...]) -> tuple[str, ...]:
-        """The values of those weights that decided about the code of the region's kernel."""
-        return tuple(digest(self.weights[region.inputs[index]]) for index in inspected)
+
+def _fingerprint(
+    region: Region, weights: Mapping[Node, Array], inspected: tuple[int, ...]
+) -> tuple[str, ...]:
+    """The values of those weights that decided about the code of the region's kernel."""
+    return tuple(digest(weights[region.inputs[index]]) for index in inspected)
 
 
 def digest(data: Array) -> str:

@@ -1,6 +1,6 @@
 """A whole program -> kernels, buffers and the order of calls. Equal kernels are made once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,12 +13,14 @@ from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
 from .builder import Array
-from .kernels import Kernels, digest
+from .kernels import Kernel, Kernels, digest
 from .layouts import choose_layouts
 from .macs import macs
 from .options import KernelOptions
 from .program import Call, Lowered, Value, ValueKind
 from .region import Argument, weight_array
+from .stripe_calls import add_stripes
+from .stripes import find_chains
 
 Progress = Callable[[str, float], None]
 _DEFAULTS = KernelOptions()
@@ -49,16 +51,27 @@ def lower(
         if _is_weight(node)
     }
     layouts = choose_layouts(program, todo, target, options, weights)
-    builder = _Builder(program, Kernels(name, target, options, weights, layouts))
+    builder = Builder(program, Kernels(name, target, options, weights, layouts))
+    chains = find_chains(todo, layouts, target) if options.threads == 1 else {}
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
-        builder.add(region)
+        if region not in chains:
+            builder.add(region)
+        elif region is chains[region].narrow:
+            add_stripes(builder, chains[region])
     return builder.finish()
 
 
 @dataclass
-class _Builder:
+class Builder:
+    """Appends kernel calls, and the values they read and write.
+
+    Args:
+        program: What is lowered.
+        kernels: Makes the kernels.
+    """
+
     program: Program
     kernels: Kernels
     values: dict[str, Value] = field(default_factory=dict)
@@ -69,15 +82,15 @@ class _Builder:
 
     def __post_init__(self) -> None:
         for index, node in enumerate(self.program.input_nodes):
-            self._names[node] = self._add("in", "input", node_spec(node), index=index)
+            self._names[node] = self.new_value("in", "input", node_spec(node), index=index)
 
     def add(self, region: Region) -> None:
         """Append the kernel call of a region, or the alias it stands for."""
         node = region.result
         if self._is_alias(region):
             source = region.inputs[0]
-            self._names[node] = self._add(
-                "v", "intermediate", node_spec(node), alias_of=self._value_of(source)
+            self._names[node] = self.new_value(
+                "v", "intermediate", node_spec(node), alias_of=self.value_of(source)
             )
             return
         if all(node_spec(node).size == 0 for node in region.outputs):
@@ -85,32 +98,66 @@ class _Builder:
                 self._names[node] = self._constant(_nothing(node_spec(node)), node_spec(node))
             return
         kernel = self.kernels.of(region)
-        reads = [self._argument(a, region) for a in kernel.arguments]
-        writes = [self._result(node) for node in region.outputs]
+        reads = [self.argument(a, region) for a in kernel.arguments]
+        writes = [self.result(node) for node in region.outputs]
+        offsets = [
+            *(argument.offset for argument in kernel.arguments),
+            *(self._offset(node) for node in region.outputs),
+        ]
+        self.call(kernel, region, reads, writes, offsets)
+        for node in region.outputs:
+            self.add_border(node)
+
+    def call(
+        self,
+        kernel: Kernel,
+        region: Region,
+        reads: Sequence[str],
+        writes: Sequence[str],
+        offsets: Sequence[int],
+    ) -> None:
+        """Append the call of a region's kernel; its scratch buffers are new values."""
         scratch = [
-            self._add("s", "workspace", TensorSpec((size,), dtype))
+            self.new_value("s", "workspace", TensorSpec((size,), dtype))
             for size, dtype in kernel.raw.workspaces
         ]
+        values = dict.fromkeys((*region.inputs, *region.outputs))
         self.calls.append(
             Call(
                 kernel=kernel.symbol,
                 reads=tuple(reads),
                 writes=tuple(writes),
                 arguments=(*reads, *writes, *scratch),
-                offsets=(
-                    *(argument.offset for argument in kernel.arguments),
-                    *(self._offset(node) for node in region.outputs),
-                    *(0 for _ in scratch),
-                ),
+                offsets=(*offsets, *(0 for _ in scratch)),
                 inplace=kernel.raw.inplace,
                 macs=sum(macs(node) for node in region.nodes),
-                bytes=sum(self.values[value].spec.nbytes for value in {*reads, *writes}),
+                bytes=sum(node_spec(node).nbytes for node in values),
                 ops=tuple(str(node.target) for node in region.nodes),
                 modules=tuple(dict.fromkeys(origin_of(n).module_path for n in region.nodes)),
             )
         )
-        for node in region.outputs:
-            self._add_border(node)
+
+    def move(self, kernel: str, what: str, node: Node, *arguments: tuple[str, int]) -> None:
+        """Append the call of a kernel that no region made: the last argument is written.
+
+        Args:
+            kernel: Its symbol.
+            what: What it does, for the report.
+            node: What it does this for.
+            arguments: Values, and elements in front of the first one passed.
+        """
+        *reads, write = [name for name, _ in arguments]
+        self.calls.append(
+            Call(
+                kernel=kernel,
+                reads=tuple(reads),
+                writes=(write,),
+                arguments=(*reads, write),
+                offsets=tuple(offset for _, offset in arguments),
+                ops=(what,),
+                modules=(origin_of(node).module_path,),
+            )
+        )
 
     def finish(self) -> Lowered:
         """The lowered program, once every region has been added."""
@@ -122,7 +169,7 @@ class _Builder:
             calls=tuple(self.calls),
             kernels=self.kernels.made,
             inputs=tuple(self._names[node] for node in self.program.input_nodes),
-            outputs=tuple(self._value_of(node) for node in self.program.output_nodes),
+            outputs=tuple(self.value_of(node) for node in self.program.output_nodes),
             input_names=self.program.input_names,
             output_names=self.program.output_names,
         )
@@ -135,68 +182,49 @@ class _Builder:
         layout = self.kernels.layouts.stored.get(source)
         return layout is None or layout.is_plain(node_spec(source).shape)
 
-    def _result(self, node: Node) -> str:
+    def result(self, node: Node) -> str:
         """A new value that holds a node."""
         spec, layout = node_spec(node), self.kernels.layouts.stored.get(node)
         if layout is not None and not layout.is_plain(spec.shape):
             spec = TensorSpec(layout.storage(spec.shape), spec.dtype)
-        self._names[node] = self._add("v", "intermediate", spec)
+        self._names[node] = self.new_value("v", "intermediate", spec)
         return self._names[node]
 
     def _offset(self, node: Node) -> int:
         layout = self.kernels.layouts.stored.get(node)
         return layout.offset(node_spec(node).shape) if layout else 0
 
-    def _add_border(self, node: Node) -> None:
+    def add_border(self, node: Node) -> None:
         """Append the call that writes the border around a node."""
         layout = self.kernels.layouts.stored.get(node)
         if layout is None or not layout.has_border:
             return
-        spec, value = node_spec(node), self._names[node]
-        self.calls.append(
-            Call(
-                kernel=self.kernels.border(spec, layout),
-                reads=(),
-                writes=(value,),
-                arguments=(value,),
-                bytes=self.values[value].spec.nbytes - spec.nbytes,
-                ops=("border",),
-                modules=(origin_of(node).module_path,),
-            )
-        )
+        kernel = self.kernels.border(node_spec(node), layout)
+        self.move(kernel, "border", node, (self._names[node], 0))
 
     def _image_of(self, node: Node) -> str:
         """The copy of a node that is stored channels last."""
         if node not in self._images:
             spec, layout = node_spec(node), self.kernels.layouts.copied[node]
             stored = TensorSpec(layout.storage(spec.shape), spec.dtype)
-            source, image = self._value_of(node), self._add("v", "intermediate", stored)
+            source, image = self.value_of(node), self.new_value("v", "intermediate", stored)
+            kernel = self.kernels.image(spec, layout)
+            self.move(kernel, "channels last", node, (source, 0), (image, 0))
             self._images[node] = image
-            self.calls.append(
-                Call(
-                    kernel=self.kernels.image(spec, layout),
-                    reads=(source,),
-                    writes=(image,),
-                    arguments=(source, image),
-                    bytes=spec.nbytes + stored.nbytes,
-                    ops=("channels last",),
-                    modules=(origin_of(node).module_path,),
-                )
-            )
         return self._images[node]
 
-    def _argument(self, argument: Argument, region: Region) -> str:
+    def argument(self, argument: Argument, region: Region) -> str:
         """The value passed for one parameter."""
         if argument.table is not None:
             return self._constant(argument.table, argument.spec)
         node = region.inputs[argument.region_input]
         if argument.transform is None:
             is_copy = argument.strides and node in self.kernels.layouts.copied
-            return self._image_of(node) if is_copy else self._value_of(node)
+            return self._image_of(node) if is_copy else self.value_of(node)
         data = np.ascontiguousarray(argument.transform(self.kernels.weights[node]))
         return self._constant(data, argument.spec)
 
-    def _value_of(self, node: Node) -> str:
+    def value_of(self, node: Node) -> str:
         """The value that holds a node; weights get theirs on first use."""
         if node not in self._names:
             assert _is_weight(node), f"{node.format_node()} is used before it is computed"
@@ -208,10 +236,10 @@ class _Builder:
         """The value of a constant; equal bytes of one type are stored once."""
         key = (digest(data), spec.dtype, spec.shape)
         if key not in self._constants:
-            self._constants[key] = self._add("w", "constant", spec, data=data)
+            self._constants[key] = self.new_value("w", "constant", spec, data=data)
         return self._constants[key]
 
-    def _add(
+    def new_value(
         self,
         prefix: str,
         kind: ValueKind,
