@@ -19,7 +19,7 @@ from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
 from .seed_sums import seed_sums
-from .stages import Stage, stages
+from .stages import Stage, stage_of, stages
 from .threads import run_tasks
 
 _TEMPLATES = {
@@ -67,7 +67,8 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
     for stage in rest:
         if stage.name in done:
             continue
-        if (move := moves.move_of(stage, target)) is not None:
+        now = stage_of(sch, stage.block)  # a template may have changed the layout of its buffer
+        if (move := moves.move_of(now, target)) is not None:
             moves.schedule(sch, move, target, parallel)
         else:
             schedule_nest(sch, stage, target, first=0, parallel=parallel)
