@@ -142,12 +142,14 @@ class _Options:
     groups: int
 
 
+_DEFAULTS: tuple[Any, ...] = (None, None, None, 1, 0, 1, 1)  # of the arguments of conv2d
+
+
 def _options(node: Node) -> _Options | None:
     if node.target is not aten.conv2d.default or len(node_spec(node).shape) != 4:
         return None
-    given: Any = node.args
-    source, weight, *rest = given
-    bias, stride, padding, dilation, groups = (*rest, *(None, 1, 0, 1, 1)[len(rest) :])
+    given: list[Any] = [*node.args, *_DEFAULTS[len(node.args) :]]
+    source, weight, bias, stride, padding, dilation, groups = given
     pairs = [_pair(option) for option in (stride, padding, dilation)]
     return _Options(source, weight, bias, pairs[0], pairs[1], pairs[2], groups)
 
