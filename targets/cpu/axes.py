@@ -29,13 +29,13 @@ class Axis:
         return math.prod(self.extents)
 
     def bind(self, place: Any) -> list[tuple[Any, Any]]:
-        """The values of the variables at a place on the axis."""
-        pairs = []
-        for number, variable in enumerate(self.variables):
-            inner = math.prod(self.extents[number + 1 :])
-            value = tirx.floordiv(place, inner) if inner > 1 else place
-            pairs.append((variable, value if number == 0 else value % self.extents[number]))
-        return pairs
+        """Values of the variables for a place on the axis.
+
+        All accesses walk the axis evenly, so the last variable may simply go on beyond its end:
+        the position in memory is the same, and no division has to be simplified away.
+        """
+        *others, last = self.variables
+        return [*((variable, tirx.const(0, "int32")) for variable in others), (last, place)]
 
 
 def digits(stage: Stage) -> tuple[list[Any], list[int], Any]:

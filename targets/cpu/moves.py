@@ -69,8 +69,11 @@ def move_of(stage: Stage, target: Target) -> Move | None:
 
 def schedule(sch: Any, move: Move, target: Target, parallel: bool) -> None:
     """Put tiles in the place of the stage's loops."""
-    stage = move.stage
-    body = _nest(move, target, parallel and is_worth_threads(stage))
+    put(sch, move.stage, nest(move, target, parallel and is_worth_threads(move.stage)))
+
+
+def put(sch: Any, stage: Stage, body: Any) -> None:
+    """Put a statement in the place of the stage's loops."""
     whole = [_whole(region.source) for region in stage.node.reads]
     block = s_tir.SBlock([], whole, [_whole(stage.store.buffer)], stage.name, body)
     outer = sch.get_loops(stage.block)
@@ -82,7 +85,7 @@ def _whole(buffer: Any) -> Any:
     return tirx.BufferRegion(buffer, [ir.Range(0, int(size)) for size in buffer.ty.shape])
 
 
-def _nest(move: Move, target: Target, parallel: bool) -> Any:
+def nest(move: Move, target: Target, parallel: bool) -> Any:
     """All loops: over the other axes, and inside over tiles, then what is left of both axes."""
     variables = [tirx.Var(f"i{number}", "int32") for number in range(len(move.others))]
     pairs = zip(move.others, variables, strict=True)

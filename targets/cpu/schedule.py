@@ -14,7 +14,7 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, conv_parts, depthwise, gemm, moves, winograd
+from . import conv, conv_parts, depthwise, gemm, moves, pieces, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import is_worth_threads, schedule_nest
@@ -70,6 +70,8 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
         now = stage_of(sch, stage.block)  # a template may have changed the layout of its buffer
         if (move := moves.move_of(now, target)) is not None:
             moves.schedule(sch, move, target, parallel)
+        elif (boxes := pieces.boxes_of(now)) is not None:
+            pieces.schedule(sch, now, boxes, target, parallel)
         else:
             schedule_nest(sch, stage, target, first=0, parallel=parallel)
     return Scheduled(sch.mod["main"], inplace)
