@@ -34,6 +34,7 @@ class FuseRegions(Pass):
     1. An anchor (product, convolution, pool, ...) and the elementwise operations that follow it
        in its shape; their other operands, as in a residual addition, come from outside. Around an
        attention, moves and views that keep rows whole instead: it reads and writes in place.
+       A weight that is widened for the anchor alone is widened in its kernel.
     2. A reduction or normalization with the elementwise operations that follow it, in its own
        shape or broadcast back over the rows that were reduced, and those that feed it, if they
        are cheap enough to be computed in each of its passes over a row.
@@ -80,6 +81,9 @@ class _Fusion:
             for node in self.calls:
                 if self.kind[node] is kind and self._is_alone(node):
                     self._merge(self._with_epilogue(node))
+        for node in self.calls:
+            if self._is_widened_weight(node):
+                self._merge(self._in_order([node, *self.group[next(iter(node.users))]]))
         for node in reversed(self.calls):
             if self.kind[node] in (Kind.ELEMENTWISE, Kind.MOVE) and self._is_alone(node):
                 self._merge(self._with_producers(node))
@@ -105,6 +109,13 @@ class _Fusion:
             if len(_read_outside(inside)) == 1:
                 best = self._in_order(inside)
         return best
+
+    def _is_widened_weight(self, node: Node) -> bool:
+        """Whether a node casts a weight for one product, which widens it where it is loaded."""
+        if node.target is not _ATEN._to_copy.default or len(node.users) > 1:
+            return False
+        is_weight = all(source.op == "get_attr" for source in node.all_input_nodes)
+        return is_weight and self.kind.get(next(iter(node.users))) is Kind.ANCHOR
 
     def _is_free_elementwise(self, node: Node, shapes: set[tuple[int, ...]]) -> bool:
         return (

@@ -78,6 +78,12 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.add_argument("--name", default="model", help="prefix of the C names (default: model)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")
     parser.add_argument(
+        "--half",
+        choices=("storage", "arithmetic"),
+        default="storage",
+        help="what float16 is on the device (default: storage; see docs/half_precision.md)",
+    )
+    parser.add_argument(
         "--weights",
         choices=("embed", "file"),
         default="embed",

@@ -25,6 +25,7 @@ def run(options: Namespace) -> None:
             passes=options.passes,
             name=options.name,
             threads=options.threads,
+            half=options.half,
             weights=options.weights,
             print_after=options.print_after,
             stop_at=options.stop_at,

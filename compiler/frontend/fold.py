@@ -12,6 +12,7 @@ from ..ir.program import Program, node_spec
 
 MAX_BYTES = 1 << 20
 _EXPAND = torch.ops.aten.expand.default
+_CAST = torch.ops.aten._to_copy.default
 _KEPT_NAMESPACES = ("quantized_decomposed",)  # a dequantized weight must stay small
 
 
@@ -67,11 +68,17 @@ def _reason_to_keep(node: Node, constant: set[Node], max_bytes: int) -> str:
         return "it has several results"
     if node.target is _EXPAND:
         return "it only repeats its operand"
+    if node.target is _CAST and _is_narrow_weight(node.all_input_nodes[0]):
+        return "it widens a weight that is stored in 16 bits"
     leaving = [n for n in node.all_input_nodes if constant.issuperset(n.users)]
     sizes = [node_spec(n).nbytes for n in leaving if isinstance(n.meta["val"], torch.Tensor)]
     if node_spec(node).nbytes > max(max_bytes, *sizes, 0):
         return f"its {node_spec(node).nbytes} bytes are more than max_bytes and what it replaces"
     return ""
+
+
+def _is_narrow_weight(node: Node) -> bool:
+    return node.op == "get_attr" and node_spec(node).dtype in ("float16", "bfloat16")
 
 
 def _evaluate(program: Program, wanted: list[Node]) -> dict[Node, Any]:
