@@ -52,6 +52,7 @@ class _Widening:
             (tirx.Cast, self._cast),
             *((kind, self._operation) for kind in _OPERATIONS),
             (tirx.Select, self._select),
+            (tirx.Shuffle, self._shuffle),
             (ir.Call, self._call),
             (tirx.Let, lambda let: tirx.Let(self._variable(let.var), let.value, let.body)),
             (tirx.Bind, lambda bind: tirx.Bind(self._variable(bind.var), bind.value)),
@@ -100,6 +101,11 @@ class _Widening:
         if not self._is_narrow(node):
             return node
         return tirx.Select(node.condition, node.true_value, node.false_value)
+
+    def _shuffle(self, node: Any) -> Any:
+        if not self._is_narrow(node):
+            return node
+        return tirx.Shuffle(list(node.vectors), list(node.indices))
 
     def _call(self, call: Any) -> Any:
         if not self._is_narrow(call):

@@ -79,17 +79,40 @@ def run(op: OpOverload, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
 def execute(
     function: tvm.tirx.PrimFunc, inputs: list[torch.Tensor], specs: Sequence[TensorSpec | None]
 ) -> list[torch.Tensor]:
-    """Schedule and compile the stages of a kernel, and call it."""
-    outputs = [torch.empty(s.shape, dtype=s.torch_dtype) for s in specs if s is not None]
+    """Schedule and compile the stages of a kernel, and call it.
+
+    The bytes around everything that the kernel writes must stay as they are.
+    """
     scheduled = schedule_kernel(function, TARGET, inputs=len(inputs), parallel=False)
     raw = lower_kernel(scheduled, "kernel", TARGET)
-    workspaces = [_buffer(elements, dtype) for elements, dtype in raw.workspaces]
-    pointers = [t.data_ptr() for t in (*inputs, *outputs, *workspaces)]
+    written = [s for s in specs if s is not None]
+    written += [TensorSpec((elements,), dtype) for elements, dtype in raw.workspaces]
+    fenced = [_Fenced(spec) for spec in written]
+    pointers = [t.data_ptr() for t in (*inputs, *(f.tensor for f in fenced))]
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "kernel.so"
         link(compile_kernels([raw], TARGET), library)
         ctypes.CDLL(str(library))["kernel"](*map(ctypes.c_void_p, pointers))
-    return outputs
+    for entry in fenced:
+        entry.check()
+    return [entry.tensor for entry in fenced[: len(fenced) - len(raw.workspaces)]]
+
+
+class _Fenced:
+    """A tensor between bytes of a known value."""
+
+    FENCE, VALUE = 4096, 0xA5
+
+    def __init__(self, spec: TensorSpec) -> None:
+        end = self.FENCE + spec.nbytes
+        bytes_ = torch.full((end + self.FENCE,), self.VALUE, dtype=torch.uint8)
+        self._around = (bytes_[: self.FENCE], bytes_[end:])
+        self.tensor = bytes_[self.FENCE : end].view(spec.torch_dtype).reshape(spec.shape)
+
+    def check(self) -> None:
+        """Fail if a kernel wrote in front of or behind the tensor."""
+        for side, fence in zip(("in front of", "behind"), self._around, strict=True):
+            assert bool((fence == self.VALUE).all()), f"the kernel wrote {side} a buffer"
 
 
 def link(elf: bytes, library: Path) -> None:
@@ -168,11 +191,6 @@ def _own_buffer(tensor: te.Tensor, others: list[te.Tensor]) -> te.Tensor:
     if not isinstance(tensor.op, te.PlaceholderOp) and not any(map(tensor.same_as, others)):
         return tensor
     return te.compute(tensor.shape, lambda *indices: tensor(*indices), name="result")
-
-
-def _buffer(elements: int, dtype: str) -> torch.Tensor:
-    spec = TensorSpec((elements,), dtype)
-    return torch.empty(spec.shape, dtype=spec.torch_dtype)
 
 
 def _array(value: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
