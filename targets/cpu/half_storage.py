@@ -76,7 +76,7 @@ class _Widening:
         return self._scratch.get(buffer, buffer)
 
     def _is_narrow(self, value: Any) -> bool:
-        return str(value.ty.dtype) in self._narrow
+        return str(value.ty.dtype).partition("x")[0] in self._narrow
 
     def _variable(self, var: Any) -> Any:
         if not isinstance(var.ty, ir.PrimType) or not self._is_narrow(var):
@@ -86,13 +86,14 @@ class _Widening:
     def _load(self, load: Any) -> Any:
         if load.source in self._scratch:
             return tirx.BufferLoad(self._scratch[load.source], list(load.indices))
-        return load.astype(_WIDE) if self._is_narrow(load) else load
+        return load.astype(_with_lanes(_WIDE, load)) if self._is_narrow(load) else load
 
     def _number(self, number: Any) -> Any:
         return tirx.const(number.value, _WIDE) if self._is_narrow(number) else number
 
     def _cast(self, cast: Any) -> Any:
-        return cast.value.astype(_WIDE if self._is_narrow(cast) else str(cast.ty.dtype))
+        wide = _with_lanes(_WIDE, cast)
+        return cast.value.astype(wide if self._is_narrow(cast) else str(cast.ty.dtype))
 
     def _operation(self, node: Any) -> Any:
         return type(node)(node.a, node.b) if self._is_narrow(node) else node
@@ -118,8 +119,14 @@ class _Widening:
             return tirx.BufferStore(self._scratch[store.buffer], store.value, list(store.indices))
         if not self._is_narrow(store.buffer):
             return store
-        value = store.value.astype(str(store.buffer.ty.dtype))
+        value = store.value.astype(_with_lanes(str(store.buffer.ty.dtype), store.value))
         return tirx.BufferStore(store.buffer, value, list(store.indices))
 
     def _alloc(self, alloc: Any) -> Any:
         return tirx.AllocBuffer(self.buffer(alloc.buffer))
+
+
+def _with_lanes(dtype: str, like: Any) -> str:
+    """The dtype with as many lanes as an expression has."""
+    _, x, lanes = str(like.ty.dtype).partition("x")
+    return dtype + x + lanes
