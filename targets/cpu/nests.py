@@ -9,6 +9,7 @@ from tvm import ir, sym, tirx
 
 from ..target import Target
 from .flatten import position
+from .loops import split_tiles
 from .stages import Stage, cost, uses
 
 UNROLL = 4  # vectors per iteration of an elementwise loop
@@ -66,9 +67,7 @@ def vectorize(sch: Any, loop: Any, lanes: int, unroll: int = 1) -> list[Any]:
         outer, middle, inner = sch.split(loop, [None, unroll, lanes])
         sch.unroll(middle)
     else:
-        outer, inner = sch.split(loop, [None, lanes])
-        if extent % lanes:
-            sch.annotate(outer, "pragma_loop_partition_hint", 1)
+        outer, inner = split_tiles(sch, loop, lanes)
     sch.vectorize(inner)
     return [outer, inner]
 
@@ -116,9 +115,7 @@ def _split_vectors(sch: Any, loop: Any, lanes: int) -> tuple[Any, Any]:
     extent = int(sch.get(loop).extent)
     lanes = min(lanes, extent)
     beside = next(count for count in (UNROLL, 2, 1) if extent % (lanes * count) == 0 or count == 1)
-    outer, middle, inner = sch.split(loop, [None, beside, lanes])
-    if extent % (lanes * beside):
-        sch.annotate(outer, "pragma_loop_partition_hint", 1)
+    _, middle, inner = split_tiles(sch, loop, beside, lanes)
     return middle, inner
 
 
