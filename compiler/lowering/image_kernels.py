@@ -6,10 +6,10 @@ from typing import Any
 
 from tvm import te, tirx
 
-from ..ir.layout import Layout
+from ..ir.layout import Layout, channels_last_shape
 from ..ir.tensor_spec import TensorSpec
 from .rules.indices import Index, unflatten_index
-from .rules.statements import Statements, for_each, load, loop, store
+from .rules.statements import Statements, loop, store
 
 Run = Callable[[Index, int], Any]  # (first element, count) -> statement
 
@@ -23,22 +23,12 @@ def border_kernel(spec: TensorSpec, layout: Layout) -> Any:
 
 
 def image_kernel(spec: TensorSpec, layout: Layout) -> Any:
-    """A PrimFunc that copies a row-major tensor [N, C, ...] to `layout`, with its border."""
-    n, c, *space = spec.shape
-    kernel, plain = Statements(), te.placeholder(spec.shape, spec.dtype, name="plain")
-    source = kernel.input(plain)
-    target = kernel.output(layout.storage(spec.shape), spec.dtype)
-    if layout.has_border:
-        kernel.add(_border(target, spec.shape, layout))
-
-    def copy(index: list[Index]) -> Any:
-        image, *position, channel = index
-        moved = [i + before for i, before in zip(position, layout.before, strict=True)]
-        element = load(source, (image, channel, *position))
-        return store(target, element, (image, *moved, channel))
-
-    kernel.add(for_each((n, *space, c), copy))
-    return te.create_prim_func([plain, *kernel.tensors("image")])
+    """A PrimFunc that copies a row-major tensor [N, C, ...] to `layout`, but for its border."""
+    shape = channels_last_shape(spec.shape)
+    plain = te.placeholder(spec.shape, spec.dtype, name="plain")
+    image = te.compute(shape, lambda n, *at: plain(n, at[-1], *at[:-1]), name="image")
+    func = te.create_prim_func([plain, image])
+    return func.with_attr("strides", {"1": list(layout.strides(spec.shape))})
 
 
 def _border(buffer: Any, shape: Sequence[int], layout: Layout) -> Any:

@@ -94,8 +94,13 @@ class Kernels:
         return self._once(f"border {layout} {spec}", lambda: border_kernel(spec, layout))
 
     def image(self, spec: TensorSpec, layout: Layout) -> str:
-        """The symbol of the kernel that copies such a tensor to a layout."""
-        return self._once(f"image {layout} {spec}", lambda: image_kernel(spec, layout))
+        """The symbol of the kernel that copies such a tensor to a layout, but for its border."""
+        key = f"image {layout} {spec}"
+        if key not in self._plain:
+            func, parallel = image_kernel(spec, layout), self.options.threads > 1
+            scheduled = schedule_kernel(func, self.target, inputs=1, parallel=parallel)
+            self._plain[key] = self._add(scheduled)
+        return self._plain[key]
 
     def fill(self, elements: int, dtype: str, value: float) -> str:
         """The symbol of the kernel that sets so many elements to a value."""

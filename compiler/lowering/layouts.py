@@ -6,7 +6,7 @@ if it lies between values that have one. All others, and what the model is given
 plain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +18,7 @@ from ..ir.layout import Layout, common_layout
 from ..ir.op_kinds import Kind, kind_of
 from ..ir.program import Program, node_spec
 from ..ir.regions import Region
+from .aliases import are_channels_last, are_dense, is_only_moved, moved_strides, only_moves
 from .builder import Array
 from .options import KernelOptions
 from .region import lower_region
@@ -32,6 +33,10 @@ _KEEP_AXES = {
     aten.cat,
     aten.constant_pad_nd,
     aten.roll,
+    aten.channel_shuffle,
+    aten.native_channel_shuffle,
+    aten.pixel_shuffle,
+    aten.pixel_unshuffle,
     # resampling, by every algorithm
     aten.upsample_nearest1d,
     aten.upsample_nearest2d,
@@ -55,6 +60,7 @@ class Layouts:
     stored: Mapping[Node, Layout]  # channels last from the start
     copied: Mapping[Node, Layout]  # row-major, with a copy channels last for those who wish it
     wishing: Mapping[Region, tuple[Node, ...]]  # who reads which of the copies
+    aliases: frozenset[Node] = frozenset()  # have the very bytes of what they are made from
 
     def of(self, region: Region) -> dict[Node, Layout]:
         """The layouts in which a region reads and writes."""
@@ -84,7 +90,11 @@ def choose_layouts(
         search.add(region)
     returned = set(program.output_nodes)
     stored: dict[Node, Layout] = {}
+    aliases: set[Node] = set()
     for region in todo:
+        if search.is_alias(region, stored, returned):
+            aliases.add(region.result)
+            continue
         for node in region.outputs:
             if search.is_image(node, region, stored):
                 layout = search.layout(node)
@@ -94,7 +104,7 @@ def choose_layouts(
     for node in [n for n, layout in copied.items() if layout.is_plain(node_spec(n).shape)]:
         stored[node] = copied.pop(node)  # the same bytes
     wishing = {r: tuple(n for n in nodes if n in copied) for r, nodes in search.wishing.items()}
-    return Layouts(stored, copied, wishing)
+    return Layouts(stored, copied, wishing, frozenset(aliases))
 
 
 @dataclass
@@ -130,10 +140,28 @@ class _Search:
         rank = len(node_spec(node).shape)
         return common_layout(self.wishes.get(node, [Layout.without_border(rank)]))
 
+    def is_alias(
+        self, region: Region, chosen: dict[Node, Layout], returned: Collection[Node]
+    ) -> bool:
+        """Whether a region moves nothing. Its result is then `chosen` if it is an image."""
+        if not only_moves(region):
+            return False
+        node, shape = region.result, node_spec(region.result).shape
+        strides = moved_strides(region, chosen.get(region.inputs[0]))
+        if strides is None or are_dense(shape, strides):
+            return strides is not None
+        layout = self.layout(node) if len(shape) > 2 else None
+        serves = node in self.wishes or is_only_moved(node)
+        if layout is None or layout.has_border or not serves or node in returned:
+            return False
+        if are_channels_last(shape, strides):
+            chosen[node] = layout
+        return node in chosen
+
     def is_image(self, node: Node, region: Region, chosen: Mapping[Node, Layout]) -> bool:
         """Whether a result of a region is stored channels last."""
         shape = node_spec(node).shape
-        if len(shape) < 3 or (kind_of(node) is Kind.VIEW and len(region.nodes) == 1):
+        if len(shape) < 3:
             return False
         if region in self.makers or node in self.wishes:
             return True

@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 
 from ...targets.target import Target
-from ..ir.op_kinds import Kind, kind_of
+from ..ir.layout import Layout
 from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
@@ -87,10 +87,10 @@ class Builder:
     def add(self, region: Region) -> None:
         """Append the kernel call of a region, or the alias it stands for."""
         node = region.result
-        if self._is_alias(region):
-            source = region.inputs[0]
+        if node in self.kernels.layouts.aliases:
+            source = self.value_of(region.inputs[0])
             self._names[node] = self.new_value(
-                "v", "intermediate", node_spec(node), alias_of=self.value_of(source)
+                "v", "intermediate", self._stored(node), alias_of=source
             )
             return
         if all(node_spec(node).size == 0 for node in region.outputs):
@@ -174,21 +174,17 @@ class Builder:
             output_names=self.program.output_names,
         )
 
-    def _is_alias(self, region: Region) -> bool:
-        """Whether the region only gives bytes another shape."""
-        if kind_of(region.result) is not Kind.VIEW or len(region.nodes) > 1:
-            return False
-        source = region.inputs[0]
-        layout = self.kernels.layouts.stored.get(source)
-        return layout is None or layout.is_plain(node_spec(source).shape)
-
     def result(self, node: Node) -> str:
         """A new value that holds a node."""
-        spec, layout = node_spec(node), self.kernels.layouts.stored.get(node)
-        if layout is not None and not layout.is_plain(spec.shape):
-            spec = TensorSpec(layout.storage(spec.shape), spec.dtype)
-        self._names[node] = self.new_value("v", "intermediate", spec)
+        self._names[node] = self.new_value("v", "intermediate", self._stored(node))
         return self._names[node]
+
+    def _stored(self, node: Node) -> TensorSpec:
+        """The type and shape of a node in memory."""
+        spec, layout = node_spec(node), self.kernels.layouts.stored.get(node)
+        if layout is None or layout.is_plain(spec.shape):
+            return spec
+        return TensorSpec(layout.storage(spec.shape), spec.dtype)
 
     def _offset(self, node: Node) -> int:
         layout = self.kernels.layouts.stored.get(node)
@@ -197,10 +193,13 @@ class Builder:
     def add_border(self, node: Node) -> None:
         """Append the call that writes the border around a node."""
         layout = self.kernels.layouts.stored.get(node)
-        if layout is None or not layout.has_border:
-            return
-        kernel = self.kernels.border(node_spec(node), layout)
-        self.move(kernel, "border", node, (self._names[node], 0))
+        if layout is not None:
+            self._add_border(node, layout, self._names[node])
+
+    def _add_border(self, node: Node, layout: Layout, value: str) -> None:
+        if layout.has_border:
+            kernel = self.kernels.border(node_spec(node), layout)
+            self.move(kernel, "border", node, (value, 0))
 
     def _image_of(self, node: Node) -> str:
         """The copy of a node that is stored channels last."""
@@ -209,7 +208,9 @@ class Builder:
             stored = TensorSpec(layout.storage(spec.shape), spec.dtype)
             source, image = self.value_of(node), self.new_value("v", "intermediate", stored)
             kernel = self.kernels.image(spec, layout)
-            self.move(kernel, "channels last", node, (source, 0), (image, 0))
+            inside = image, layout.offset(spec.shape)
+            self.move(kernel, "channels last", node, (source, 0), inside)
+            self._add_border(node, layout, image)
             self._images[node] = image
         return self._images[node]
 
