@@ -20,13 +20,29 @@ _CAST = _ATEN._to_copy.default
 
 
 def _reshape(program: Program, node: Node) -> Node | None:
-    """Twice reshaped is once reshaped; to the same shape is nothing."""
+    """Twice reshaped is once reshaped; to the same shape is nothing.
+
+    Channels [g, c] exchanged on the way to the same shape again are a shuffle of channels.
+    """
     source = _source(node)
     if shape_of(source) == shape_of(node):
         return source
     if source.target is _RESHAPE:
         return _reshaped(node, _source(source))
+    if source.target is _PERMUTE and _source(source).target is _RESHAPE:
+        return _channels_shuffled(node, source, _source(source))
     return None
+
+
+def _channels_shuffled(node: Node, exchanged: Node, split: Node) -> Node | None:
+    images, sizes = _source(split), shape_of(split)
+    order = [0, 2, 1, *range(3, len(sizes))]
+    if len(sizes) < 4 or _ints(exchanged.args[1]) != order:
+        return None
+    joined = (sizes[0], sizes[1] * sizes[2], *sizes[3:])
+    if not shape_of(images) == shape_of(node) == joined:
+        return None
+    return insert_call(node, _ATEN.channel_shuffle.default, images, sizes[1])
 
 
 def _permute(program: Program, node: Node) -> Node | None:

@@ -134,6 +134,18 @@ def test_selections_pass_a_reshape_on_their_way_to_a_permutation() -> None:
         return %2""")
 
 
+@pytest.mark.parametrize(("axes", "name"), [([0, 2, 1, 3], "shuffle"), ([0, 2, 3, 1], "permute")])
+def test_exchanged_groups_of_channels_are_a_shuffle(axes: list[int], name: str) -> None:
+    calls = [
+        (aten.reshape.default, [1, 2, 3, 4]),
+        (aten.permute.default, axes),
+        (aten.reshape.default, [1, 6, 4]),
+    ]
+    text = _canonical(*calls, x=torch.randn(1, 6, 4))
+    assert name in text
+    assert ("%1 = aten.channel_shuffle(%0, 2): f32[1,6,4]" in text) is (name == "shuffle")
+
+
 def test_joins_are_joined() -> None:
     def make(before: Node, x: Node) -> Node:
         inner = insert_call(before, aten.cat.default, [x, x], -1)

@@ -41,7 +41,18 @@ _ELEMENTWISE = {
     _ATEN.prelu,
     _ATEN.log_sigmoid,
 }
-_MOVES = {_ATEN.permute, _ATEN.transpose, _ATEN.t, _ATEN.slice, _ATEN.select, _ATEN.flip}
+_MOVES = {
+    _ATEN.permute,
+    _ATEN.transpose,
+    _ATEN.t,
+    _ATEN.slice,
+    _ATEN.select,
+    _ATEN.flip,
+    _ATEN.channel_shuffle,
+    _ATEN.native_channel_shuffle,
+    _ATEN.pixel_shuffle,
+    _ATEN.pixel_unshuffle,
+}
 _GATHERS = {_ATEN.embedding, _ATEN.index_select}
 _REDUCTIONS = {
     _ATEN.softmax,
