@@ -1,6 +1,7 @@
 """How images are stored: who gets which layout, what needs no kernel, and right results."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def _ops(lowered: Lowered) -> list[str]:
     return [call.ops[0].removeprefix("aten.").partition(".")[0] for call in lowered.calls]
 
 
-def _conv(inputs: int, outputs: int, taps: int = 1, **options: int) -> nn.Conv2d:
+def _conv(inputs: int, outputs: int, taps: int = 1, **options: Any) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, taps, **options)
 
 

@@ -21,6 +21,7 @@ from .nests import is_worth_threads
 from .stages import Stage, collect, uses
 
 _MOST = 64  # boxes of one stage
+_TRIED = 512  # places of an axis at which a condition that is no line is looked at
 _SHORT = 4  # elements of a row that are no vector
 _UNROLL = 4  # vectors per iteration
 _COMPARISONS: Mapping[type, Callable[[int, int], bool]] = {
@@ -73,20 +74,38 @@ def schedule(
 def _cuts(stage: Stage, condition: Any) -> tuple[int, set[int]] | None:
     """Which axis a condition compares, and where on it the answer changes."""
     used = [k for k, axis in enumerate(stage.axes) if uses(condition, axis)]
-    if len(used) != 1:
+    if len(used) != 1 or collect(condition, ir.TensorLoad):
         return None
     axis, size = stage.axes[used[0]], stage.extents[used[0]]
-    difference = condition.a - condition.b
-    first, step = _value(difference, [(axis, 0)]), None
-    step = _number(substituted(difference, [(axis, axis + 1)]) - difference)
-    if first is None or not step:
+    step = _number(_difference(substituted(condition, [(axis, axis + 1)])) - _difference(condition))
+    if step:  # a line: it is enough to look around its zero
+        first = _value(_difference(condition), [(axis, 0)])
+        near = range(max(1, -(first or 0) // step - 1), min(size, -(first or 0) // step + 3))
+    elif size <= _TRIED:
+        near = range(1, size)
+    else:
         return None
-    holds = _COMPARISONS[type(condition)]
-    zero = -first // step
-    near = range(max(1, zero - 1), min(size, zero + 3))
-    return used[0], {
-        x for x in near if holds(first + step * x, 0) != holds(first + step * x - step, 0)
+    answers = {
+        place: _holds(condition, [(axis, place)]) for place in {*near, *(x - 1 for x in near)}
     }
+    if None in answers.values():
+        return None
+    return used[0], {place for place in near if answers[place] != answers[place - 1]}
+
+
+def _difference(condition: Any) -> Any:
+    return condition.a - condition.b
+
+
+def _holds(condition: Any, known: Sequence[tuple[Any, int]]) -> bool | None:
+    """Whether a condition holds where axes have these values; None if that does not decide it."""
+    if isinstance(condition, tirx.And):
+        both = _holds(condition.a, known), _holds(condition.b, known)
+        return None if None in both else all(both)
+    if type(condition) not in _COMPARISONS:
+        return None
+    left, right = _value(condition.a, known), _value(condition.b, known)
+    return None if left is None or right is None else _COMPARISONS[type(condition)](left, right)
 
 
 def _value(expression: Any, known: Sequence[tuple[Any, int]]) -> int | None:
@@ -103,15 +122,6 @@ def _decided(stage: Stage, corner: Sequence[int]) -> Any:
     """What a box stores, conditions decided by its first element; None if it is no copy."""
     known = list(zip(stage.axes, corner, strict=True))
 
-    def holds(condition: Any) -> bool | None:
-        if isinstance(condition, tirx.And):
-            sides = holds(condition.a), holds(condition.b)
-            return None if None in sides else all(sides)
-        if type(condition) not in _COMPARISONS:
-            return None
-        sides = _value(condition.a, known), _value(condition.b, known)
-        return None if None in sides else _COMPARISONS[type(condition)](*sides)
-
     def choose(node: Any) -> Any:
         if isinstance(node, ir.Call) and node.op.same_as(_GUARD):
             condition, yes, no = node.args
@@ -119,7 +129,7 @@ def _decided(stage: Stage, corner: Sequence[int]) -> Any:
             condition, yes, no = node.condition, node.true_value, node.false_value
         else:
             return node
-        answer = holds(condition)
+        answer = _holds(condition, known)
         return node if answer is None else choose(yes if answer else no)
 
     value = choose(stage.store.value)

@@ -33,6 +33,12 @@ def test_padding(pad: tuple[int, ...], width: int, value: float) -> None:
     check(aten.constant_pad_nd.default, random(2, 5, width + 2), list(pad), value)
 
 
+@FEW
+@given(st.tuples(*[st.sampled_from([0, 1, 3])] * 4), SIZES)
+def test_reflection(pad: tuple[int, ...], width: int) -> None:
+    check(aten.reflection_pad2d.default, random(2, 5, width + 3), list(pad))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int8, torch.bool])
 def test_other_types(dtype: torch.dtype) -> None:
     x, y = (random(3, 37) > 0).to(dtype), (random(3, 21) > 0).to(dtype)
