@@ -41,8 +41,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     store_tile(sch, rows, vectors, vector)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, [n], order[0])
-    tiles = math.prod(int(sch.get(loop).extent) for loop in order[order.index(o_outer) + 1 :])
-    widen_panels(sch, stage, target, o_outer, tiles)
+    tiles = math.prod(int(sch.get(loop).extent) for loop in outer)
+    widen_panels(sch, stage, target, o_outer if order[0] is o_outer else None, tiles)
     left = _image(stage)
     micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)
     return {stage.name, stage_of(sch, tail).name}

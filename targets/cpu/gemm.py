@@ -47,8 +47,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         whole = outer is rows_outer and has_whole_tiles(packed[0])
         at = rows_outer if whole else None
         scheduled.add(schedule_packing(sch, packed[0], at, parallel))
-    if outer is cols_outer:
-        widen_panels(sch, stage, target, outer, int(sch.get(rows_outer).extent))
+    at = cols_outer if outer is cols_outer else None
+    widen_panels(sch, stage, target, at, int(sch.get(rows_outer).extent))
     left = packed[1] if packed else _cacheable_left(stage)
     steps = tile.steps if packed else block_steps(stage, left, tile.steps)
     micro_kernel(sch, product, target, steps=steps, left=left)

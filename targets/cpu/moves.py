@@ -44,8 +44,10 @@ class Move:
 
 def move_of(stage: Stage, target: Target) -> Move | None:
     """The stage as a move, if it reads something along another axis than it writes."""
+    if stage.kind != "injective" or target.simd_bits < _BITS or not stage.axes:
+        return None
     bits = tvm_ffi.dtype(str(stage.store.buffer.ty.dtype)).bits
-    if stage.kind != "injective" or target.simd_bits < _BITS or bits < 8 or not stage.axes:
+    if bits < 8:
         return None
     if collect(stage.store.value, ir.Call):  # a guard may forbid to read a vector
         return None
