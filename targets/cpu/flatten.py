@@ -101,6 +101,8 @@ def dense_strides(sizes: Sequence[int]) -> list[int]:
 
 def _with_small_offsets(index: Any) -> Any:
     """Divisions `(i + 32) // 7` as `(i + 4) // 7 + 4`, which meet `(i + 4) % 7` in the position."""
+    if isinstance(index, ir.Var | tirx.IntImm):
+        return index
     return tvm_ffi.structural_map(index, (tirx.FloorDiv, _split_offset))
 
 

@@ -26,7 +26,7 @@ def use_near_pointers(func: Any, target: Target) -> Any:
 
     Needs unrolled loops, flat buffers and simplified indices, in which a constant comes last.
     """
-    if not target.triple.startswith("aarch64"):
+    if not target.triple.startswith("aarch64") or not _may_be_wide(_accesses(func.body)):
         return func
     body = tvm_ffi.structural_map(func.body, (tirx.For, _rewrite))
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
@@ -70,12 +70,26 @@ class _Near:
     statements: list[Any]  # that declare it
 
 
+def _accesses(statement: Any) -> list[_Access]:
+    nodes = (found for kind in _KINDS for found in collect(statement, kind))
+    return [access for access in map(_Access.of, nodes) if access is not None]
+
+
+def _may_be_wide(accesses: list[_Access]) -> bool:
+    """Whether constant distances in some buffer are out of a pointer's reach: quick to see."""
+    distances: dict[Any, list[int]] = defaultdict(list)
+    for access in accesses:
+        distances[access.source].append(access.distance)
+    reach = {access.source: access.reach for access in accesses}
+    return any(max(found) - min(found) >= reach[source] for source, found in distances.items())
+
+
 def _rewrite(loop: Any) -> Any:
     """The loop with every run of statements that are no loops rewritten."""
     flat = isinstance(loop.body, tirx.SeqStmt)
     statements, run = [], []
     for statement in [*(loop.body.seq if flat else [loop.body]), None]:
-        if statement is not None and not collect(statement, tirx.For):
+        if statement is not None and not _has_loop(statement):
             run.append(statement)
             continue
         statements += _straight_code(run)
@@ -86,12 +100,17 @@ def _rewrite(loop: Any) -> Any:
     return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, body)
 
 
+def _has_loop(statement: Any) -> bool:
+    return isinstance(statement, tirx.For) or bool(collect(statement, tirx.For))
+
+
 def _straight_code(statements: list[Any]) -> list[Any]:
-    nodes = [found for s in statements for kind in _KINDS for found in collect(s, kind)]
+    accesses = [access for statement in statements for access in _accesses(statement)]
+    if not _may_be_wide(accesses):
+        return statements
     groups: dict[tuple[str, str], list[_Access]] = defaultdict(list)
-    for access in map(_Access.of, nodes):
-        if access is not None:
-            groups[access.key].append(access)
+    for access in accesses:
+        groups[access.key].append(access)
     pointers = {key: _pointers(found) for key, found in groups.items() if _is_wide(found)}
     if not pointers:
         return statements
