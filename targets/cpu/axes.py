@@ -22,6 +22,7 @@ class Axis:
     variables: tuple[Any, ...]
     extents: tuple[int, ...]
     steps: tuple[int, ...]  # elements to the next one: where the stage stores, then of each load
+    exact: bool = False  # whether the values of all variables must exist
 
     @property
     def extent(self) -> int:
@@ -32,10 +33,18 @@ class Axis:
         """Values of the variables for a place on the axis.
 
         All accesses walk the axis evenly, so the last variable may simply go on beyond its end:
-        the position in memory is the same, and no division has to be simplified away.
+        the position in memory is the same, and no division has to be simplified away. But TVM
+        cuts off what it sees unused of buffers inside of the kernel: there, every index is exact.
         """
-        *others, last = self.variables
-        return [*((variable, tirx.const(0, "int32")) for variable in others), (last, place)]
+        if not self.exact:
+            *others, last = self.variables
+            return [*((variable, tirx.const(0, "int32")) for variable in others), (last, place)]
+        pairs = []
+        for number, variable in enumerate(self.variables):
+            inner = math.prod(self.extents[number + 1 :])
+            value = tirx.floordiv(place, inner) if inner > 1 else place
+            pairs.append((variable, value if number == 0 else value % self.extents[number]))
+        return pairs
 
 
 def digits(stage: Stage) -> tuple[list[Any], list[int], Any]:
@@ -97,20 +106,21 @@ def merged_axes(
 ) -> list[Axis] | None:
     """The axes, merged where all accesses allow it; None if some are not affine."""
     analyzer = sym.Analyzer()
-    places = []
+    places, exact = [], False
     for access in accesses:
         buffer = access.buffer if isinstance(access, tirx.BufferStore) else access.source
+        exact |= not any(buffer.same_as(parameter) for parameter in stage.parameters)
         places.append(position(buffer, access.indices, stage.strides(buffer)))
     found: list[Axis] = []
     for variable, extent in zip(variables, extents, strict=True):
         steps = [step for place in places if (step := _step(place, variable, analyzer)) is not None]
         if len(steps) < len(places):
             return None
-        axis = Axis((variable,), (extent,), tuple(steps))
+        axis = Axis((variable,), (extent,), tuple(steps), exact)
         last = found[-1] if found else None
         if last and all(s == extent * t for s, t in zip(last.steps, axis.steps, strict=True)):
             joined = (*last.variables, variable), (*last.extents, extent)
-            found[-1] = Axis(*joined, axis.steps)
+            found[-1] = Axis(*joined, axis.steps, exact)
         else:
             found.append(axis)
     return found

@@ -153,7 +153,7 @@ def _box(stage: Stage, ranges: Sequence[tuple[int, int]], value: Any) -> Stage:
         for axis, (first, end) in zip(axes, ranges, strict=True)
     ]
     node = s_tir.SBlock(iter_vars, [], [], stage.name, store)
-    return Stage(stage.block, node, "injective", "", 0, stage.strided)
+    return Stage(stage.block, node, "injective", "", 0, stage.strided, stage.parameters)
 
 
 def _copy(box: Stage, target: Target, parallel: bool) -> Any:

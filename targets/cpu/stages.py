@@ -21,6 +21,7 @@ class Stage:
     template: str  # the rule's attrs={"schedule": ...}, "" = none
     rows: int  # leading axes that are independent rows, for template "rows"
     strided: tuple[tuple[Any, list[int]], ...]  # parameters of the kernel that are not dense
+    parameters: tuple[Any, ...] = ()  # the buffers that the kernel is given
 
     @property
     def name(self) -> str:
@@ -108,6 +109,7 @@ def _stage(sch: Any, block: Any) -> Stage:
         template=str(notes.get("schedule", "")),
         rows=int(notes.get("rows", 0)),
         strided=tuple(strides_of(sch.mod["main"])),
+        parameters=tuple(sch.mod["main"].params),
     )
 
 

@@ -72,3 +72,9 @@ def test_copies_of_rows_are_no_moves() -> None:
     assert _moves((8, 16), lambda x, i, j: x(i, 15 - j), (8, 16)) is None
     guarded = lambda x, i, j: tvm.tirx.if_then_else(i < 3, x(j, i), 0.0)  # noqa: E731
     assert _moves((8, 16), guarded, (16, 8)) is None
+
+
+def test_a_buffer_inside_a_kernel_of_which_a_part_is_unused() -> None:
+    """TVM cuts off that part, so every index has to be one of the buffer's."""
+    x, w = random(2, 7, 6), random(2, 3, 1, 1)
+    check(aten.conv_transpose2d.input, x, w, None, [1, 1], [1, 1], atol=1e-5)
