@@ -59,8 +59,27 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, [n, *parts] if outside else [n], o_outer if outside else outer[0])
     steps = min(tile.steps, stage.node.iter_vars[-1].dom.extent)
+    taps = sch.get_loops(product)[-rank - 1 : -1]
     micro_kernel(sch, product, target, steps=int(steps), left=_image(stage))
+    if not parallel:  # else the loops over the parts may be one
+        _skip_first_taps(sch, stage, taps, parts)
     return {stage.name, stage_of(sch, tail).name}
+
+
+def _skip_first_taps(sch: Any, stage: Stage, taps: list[Any], parts: list[Any]) -> None:
+    """Leave out tap 0 in those parts whose weights for it are all zero."""
+    notes = stage.node.annotations
+    residues, short = [int(r) for r in notes["residues"]], notes["short"]
+    own = iter(parts[len(parts) - sum(size > 1 for size in residues) :])
+    for tap, size, missing in zip(taps, residues, short, strict=True):
+        residue = sch.get(next(own)).loop_var if size > 1 else None
+        loop, without = sch.get(tap), [int(r) for r in missing]
+        if residue is None or not without or int(loop.extent) == 1:
+            continue
+        others = [residue == r for r in range(size) if r not in without]
+        body = tirx.IfThenElse(tirx.any(loop.loop_var > 0, *others), loop.body, None)
+        new = tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, body)
+        sch.state.replace(sch.get_sref(tap), new, {})
 
 
 def _epilogue(sch: Any, stage: Stage) -> Any:

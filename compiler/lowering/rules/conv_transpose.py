@@ -81,6 +81,7 @@ class Phases:
             residues=self.stride,
             slope=self.slope,
             first=max(0, self._first(0)),
+            short=tuple(np.flatnonzero(self.weights()[:, 0] == self.size).tolist()),
         )
 
     def _first(self, r: int) -> int:

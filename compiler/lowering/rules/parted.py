@@ -37,6 +37,7 @@ class Slide:
     residues: int = 1
     slope: int = 0
     first: int = 0
+    short: tuple[int, ...] = ()  # residues whose weights of tap 0 are all zero
 
 
 def several(groups: int, slides: Sequence[Slide]) -> list[int]:
@@ -79,6 +80,7 @@ def parts_sum(
     sizes = [slide.outputs for slide in slides]
     residues = [slide.residues for slide in slides]
     notes = {"schedule": "parted", "residues": residues, "groups": groups, "own": own}
+    notes["short"] = [list(slide.short) for slide in slides]
     shape = (images.batch, *sizes, *parts, own + -own % panel)
     total = te.compute(shape, element, name="parted", attrs=notes)
     return lambda n, q, part, o: total(n, *q, *part, o)
