@@ -84,7 +84,7 @@ def _chain(
     whole = any(_is_image(node) for region in (widen, depthwise) for node in _others(region))
     if not stored or not alone or whole or node_spec(narrow.result).shape[0] != 1:
         return None
-    options = _options(depthwise.nodes[0])
+    options = _options(_first(depthwise))
     assert options is not None
     taps, stride = node_spec(options.weight).shape[2], options.stride[0]
     rows = _rows(widen, narrow, taps, stride, target)
@@ -113,7 +113,7 @@ def _rows(widen: Region, narrow: Region, taps: int, stride: int, target: Target)
 
 
 def _is_pointwise(region: Region) -> bool:
-    options = _options(region.nodes[0])
+    options = _options(_first(region))
     if options is None or not _is_elementwise_after(region):
         return False
     ones = (*node_spec(options.weight).shape[2:], *options.stride) == (1, 1, 1, 1)
@@ -121,7 +121,7 @@ def _is_pointwise(region: Region) -> bool:
 
 
 def _is_depthwise(region: Region) -> bool:
-    options = _options(region.nodes[0])
+    options = _options(_first(region))
     if options is None or not _is_elementwise_after(region):
         return False
     channels = node_spec(_data(region)).shape[1]
@@ -160,7 +160,8 @@ def _pair(option: Any) -> tuple[int, int]:
 
 
 def _is_elementwise_after(region: Region) -> bool:
-    return all(kind_of(node) is Kind.ELEMENTWISE for node in region.nodes[1:])
+    first = _first(region)
+    return all(kind_of(node) is Kind.ELEMENTWISE for node in region.nodes if node is not first)
 
 
 def _is_read_once(region: Region) -> bool:
@@ -168,9 +169,14 @@ def _is_read_once(region: Region) -> bool:
 
 
 def _data(region: Region) -> Node:
-    source = region.nodes[0].args[0]
+    source = _first(region).args[0]
     assert isinstance(source, Node)
     return source
+
+
+def _first(region: Region) -> Node:
+    """The first operator that is no cast of a weight."""
+    return next(n for n in region.nodes if any(s.op != "get_attr" for s in n.all_input_nodes))
 
 
 def _others(region: Region) -> Iterator[Node]:

@@ -39,10 +39,10 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     store_tile(sch, rows, vectors, vector)
-    if parallel and is_worth_threads(stage):
-        parallelize_tiles(sch, [n], order[0])
     tiles = math.prod(int(sch.get(loop).extent) for loop in outer)
     widen_panels(sch, stage, target, o_outer if order[0] is o_outer else None, tiles)
+    if parallel and is_worth_threads(stage):
+        parallelize_tiles(sch, [n], order[0])
     left = _image(stage)
     micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)
     return {stage.name, stage_of(sch, tail).name}
