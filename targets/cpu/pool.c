@@ -33,7 +33,7 @@
 
 enum {
     MOST_WORKERS = 63,
-    TASKS_PER_THREAD = 4, /* smaller tasks even out big and little cores */
+    TASKS_PER_THREAD = 8, /* smaller tasks even out big and little cores */
     MOST_TASKS = 65535,
     SPINS = 2000 /* before a worker sleeps: longer than the gap between two kernels */
 };
