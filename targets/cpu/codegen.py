@@ -31,6 +31,7 @@ from .near_pointers import use_near_pointers
 from .peel import peel_last_iterations
 from .schedule import Scheduled
 from .stages import collect
+from .threads import part_scratch
 from .vector_tails import shorten_vectors
 
 STACK_BYTES = 256  # larger scratch buffers become workspaces
@@ -77,6 +78,7 @@ def lower_kernel(
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _apply(mod, with_own_variables)
         mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
+        mod = _apply(mod, lambda func: part_scratch(func, _is_workspace))
         widen = partial(compute_in_float32, params=len(func.params), narrow=narrow)
         for rewrite in (flatten_buffers, widen, peel_last_iterations, shorten_vectors):
             mod = _apply(mod, rewrite)

@@ -1,5 +1,6 @@
-"""Loops that a lowering rule wrote for threads, and the scratch memory of their iterations."""
+"""Loops that a lowering rule wrote for threads, and the scratch memory of parallel iterations."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tvm_ffi
@@ -11,10 +12,7 @@ TASKS = "tasks"  # annotation: iterations are independent of each other and wort
 
 
 def run_tasks(func: Any, parallel: bool) -> Any:
-    """Turn every loop annotated with `TASKS` into one on the thread pool, or into a plain one.
-
-    On the pool, each iteration has its own part of the scratch buffers allocated inside.
-    """
+    """Turn every loop annotated with `TASKS` into one on the thread pool, or into a plain one."""
     if not any(_is_annotated(loop) for loop in collect(func.body, tirx.For)):
         return func
 
@@ -22,8 +20,7 @@ def run_tasks(func: Any, parallel: bool) -> Any:
         if not _is_annotated(loop):
             return loop
         kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
-        body = _with_parts(loop) if parallel else loop.body
-        return tirx.For(loop.loop_var, loop.min, loop.extent, kind, body)
+        return tirx.For(loop.loop_var, loop.min, loop.extent, kind, loop.body)
 
     body = tvm_ffi.structural_map(func.body, (tirx.For, convert))
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
@@ -33,13 +30,27 @@ def _is_annotated(loop: Any) -> bool:
     return TASKS in dict(loop.annotations.items())
 
 
-def _with_parts(loop: Any) -> Any:
-    """The body of the loop, its scratch buffers parts of larger ones."""
-    body = loop.body
-    for alloc in collect(body, tirx.AllocBuffer):
-        if alloc.buffer.scope() == "global":
-            body = _Part(loop, alloc.buffer).use_in(body)
-    return body
+def part_scratch(func: Any, is_shared: Callable[[Any], bool]) -> Any:
+    """Give each iteration of a parallel loop its own part of the scratch buffers allocated inside.
+
+    Comes after buffers were shrunk to what is used of them: of a part it would see one iteration.
+
+    Args:
+        func: Loops, no blocks.
+        is_shared: Whether a buffer will be memory that all threads see, not the stack of each.
+    """
+
+    def part(loop: Any) -> Any:
+        if loop.kind != tirx.ForKind.PARALLEL:
+            return loop
+        body = loop.body
+        for alloc in collect(body, tirx.AllocBuffer):
+            if is_shared(alloc.buffer):
+                body = _Part(loop, alloc.buffer).use_in(body)
+        return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, body)
+
+    body = tvm_ffi.structural_map(func.body, (tirx.For, part))
+    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
 
 
 class _Part:
