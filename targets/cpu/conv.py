@@ -24,9 +24,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product, lanes = stage.block, target.lanes(32)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
-    panel = _panel(stage)
+    panel = panel_width(stage)
     *_, width, channels = stage.extents
-    tile = conv_tile(target, width, channels, _depth(stage), panel=panel)
+    tile = conv_tile(target, width, channels, sum_length(stage), panel=panel)
     beside = _rows_beside(stage, target, tile)
     x_outer, x = split_tiles(sch, space[-1], tile.rows)
     rows, outer = [x], [*space[:-1], x_outer]
@@ -43,7 +43,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     widen_panels(sch, stage, target, o_outer if order[0] is o_outer else None, tiles)
     if parallel and is_worth_threads(stage):
         parallelize_tiles(sch, [n], order[0])
-    left = _image(stage)
+    left = image_read(stage)
     micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)
     return {stage.name, stage_of(sch, tail).name}
 
@@ -61,11 +61,12 @@ def conv_tile(target: Target, width: int, channels: int, depth: int, *, panel: i
     return product_tile(target, width, channels, depth, panel=panel)
 
 
-def _depth(stage: Stage) -> int:
+def sum_length(stage: Stage) -> int:
+    """How many products are summed for one output."""
     return math.prod(int(v.dom.extent) for v in stage.node.iter_vars[len(stage.axes) :])
 
 
-def _image(stage: Stage) -> int | None:
+def image_read(stage: Stage) -> int | None:
     """Which read of the accumulation is the image, if neighbors in the reduction are so in it."""
     depth, o = stage.reduce_axes[-1], stage.axes[-1]
     reads = [region.source for region in stage.node.reads]
@@ -75,7 +76,7 @@ def _image(stage: Stage) -> int | None:
     return None
 
 
-def _panel(stage: Stage) -> int:
+def panel_width(stage: Stage) -> int:
     """Output channels that lie side by side in the packed weights."""
     o = stage.axes[-1]
     for load in stage.loads:
@@ -99,8 +100,8 @@ def _panels_outside(stage: Stage, target: Target) -> bool:
     image once for every panel, else the weights once for every row of tiles.
     """
     *_, rows, _, channels = [1, *stage.extents]
-    panels = channels / _panel(stage)
-    weights = 4 * _depth(stage) * channels
+    panels = channels / panel_width(stage)
+    weights = 4 * sum_length(stage) * channels
     images = [math.prod(map(int, load.source.ty.shape)) for load in stage.loads]
     image = 4 * min(images)
     if weights <= target.l1d_bytes // 2:

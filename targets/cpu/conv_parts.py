@@ -13,9 +13,10 @@ import tvm_ffi
 from tvm import ir, s_tir, sym, tirx
 
 from ..target import Target
+from .conv import image_read, panel_width, sum_length
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import is_worth_threads, parallelize_tiles
-from .stages import Stage, stage_of, uses
+from .stages import Stage, stage_of
 from .tiles import most_rows, product_tile
 
 _LINE_BYTES = 64  # of a cache
@@ -39,8 +40,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *axes, o = sch.get_loops(tail)
     space, parts = axes[:rank], axes[rank:]
-    panel = _panel(stage)
-    width, depth = stage.extents[rank], _depth(stage)
+    panel = panel_width(stage)
+    width, depth = stage.extents[rank], sum_length(stage)
     tile = product_tile(target, width, stage.extents[-1], depth, panel=max(panel, lanes))
     x_outer, x = split_tiles(sch, space[-1], tile.rows)
     rows, outer = [x], [*space[:-1], x_outer]
@@ -60,7 +61,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         parallelize_tiles(sch, [n, *parts] if outside else [n], o_outer if outside else outer[0])
     steps = min(tile.steps, stage.node.iter_vars[-1].dom.extent)
     taps = sch.get_loops(product)[-rank - 1 : -1]
-    micro_kernel(sch, product, target, steps=int(steps), left=_image(stage))
+    micro_kernel(sch, product, target, steps=int(steps), left=image_read(stage))
     if not parallel:  # else the loops over the parts may be one
         _skip_first_taps(sch, stage, taps, parts)
     return {stage.name, stage_of(sch, tail).name}
@@ -174,29 +175,6 @@ def _even(size: int, most: int) -> int:
     return -(-size // -(-size // most))
 
 
-def _image(stage: Stage) -> int | None:
-    """Which read of the accumulation is the image, if neighbors in the reduction are so in it."""
-    depth, o = stage.reduce_axes[-1], stage.axes[-1]
-    reads = [region.source for region in stage.node.reads]
-    for load in stage.loads:
-        if load.indices[-1].same_as(depth) and not any(uses(index, o) for index in load.indices):
-            return next(i for i, buffer in enumerate(reads) if buffer.same_as(load.source))
-    return None
-
-
-def _panel(stage: Stage) -> int:
-    """Output channels that lie side by side in the packed weights."""
-    o = stage.axes[-1]
-    for load in stage.loads:
-        if uses(load.indices[-1], o):
-            return int(load.source.ty.shape[-1])
-    return 1
-
-
-def _depth(stage: Stage) -> int:
-    return math.prod(int(v.dom.extent) for v in stage.node.iter_vars[len(stage.axes) :])
-
-
 def _panels_outside(stage: Stage, target: Target, panel: int) -> bool:
     """Whether all positions are computed for one panel of weights before the next.
 
@@ -206,7 +184,7 @@ def _panels_outside(stage: Stage, target: Target, panel: int) -> bool:
     """
     rank = len(stage.node.annotations["residues"])
     parts = math.prod(stage.extents[1 + rank :]) // panel
-    weights = 4 * _depth(stage) * panel * parts
+    weights = 4 * sum_length(stage) * panel * parts
     if weights <= target.l1d_bytes // 2:
         return False
     depth = int(stage.node.iter_vars[-1].dom.extent)
