@@ -175,8 +175,9 @@ def _data(region: Region) -> Node:
 
 
 def _first(region: Region) -> Node:
-    """The first operator that is no cast of a weight."""
-    return next(n for n in region.nodes if any(s.op != "get_attr" for s in n.all_input_nodes))
+    """The first operator that is no cast of a weight, if there is one."""
+    reads = (n for n in region.nodes if any(s.op != "get_attr" for s in n.all_input_nodes))
+    return next(reads, region.nodes[0])
 
 
 def _others(region: Region) -> Iterator[Node]:
