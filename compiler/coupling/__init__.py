@@ -1,0 +1,1 @@
+"""Which positions of which tensors must shrink together, and the shrinking."""

@@ -1,0 +1,1 @@
+"""Training of programs in place."""

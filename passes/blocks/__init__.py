@@ -1,0 +1,1 @@
+"""What `RemoveLayers` is made of: finding, scoring and healing blocks."""

@@ -1,0 +1,1 @@
+"""What `PruneChannels` is made of: criteria, allocation, refits."""
