@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -21,6 +21,7 @@ from .ir.program import Program
 from .library.build import build_library
 from .lowering.options import KernelOptions, half_arithmetic
 from .pass_base import Pass
+from .pass_context import Evaluate
 from .pass_manager import optimize
 from .pass_text import parse
 from .planning import plan_memory
@@ -35,6 +36,8 @@ def compile(
     *,
     target: str | Target,
     passes: str | Sequence[Pass | str] = (),
+    calibration: Iterable[Any] | None = None,
+    evaluate: Evaluate | None = None,
     name: str = "model",
     threads: int = 1,
     winograd: int = 4,
@@ -54,6 +57,9 @@ def compile(
         target: A name from `penjing.targets.names()`, or a `Target`.
         passes: Passes (objects or text) to run before the target's own pipeline; those that need
             its result, as `ReducePrecision` does, run before it forms regions.
+        calibration: Representative inputs for passes that look at some: any iterable of what the
+            model takes, or of (inputs, labels) pairs; each may hold many samples.
+        evaluate: The quality of a program, higher is better; passes report it before and after.
         name: Prefix of every C symbol and file.
         threads: Most threads one inference may use.
         winograd: Side of the largest tile of 3x3 convolutions by Winograd's algorithm: 4 (fastest,
@@ -82,9 +88,13 @@ def compile(
         program = optimize(
             program,
             cpu_pipeline(_passes(passes)),
+            calibration=calibration,
+            evaluate=evaluate,
+            target=device,
             print_after=print_after,
             stop_at=stop_at,
             dump_dir=dump_dir,
+            progress=clock.progress,
         )
     from ..targets.cpu.codegen import compile_kernels  # TVM takes a second to import
     from .lowering.lower import lower

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, get_args
 
 from .ir.program import Program
 from .option_text import format_options
+from .pass_context import PassContext
 from .pass_report import Contract, PassReport
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -56,6 +57,11 @@ class Pass(ABC):
     def report(self) -> PassReport:
         """Notes on the current run; the pass manager starts every run with an empty one."""
         return PassReport(name=self.name, options=self.options, contract=self.contract)
+
+    @cached_property
+    def context(self) -> PassContext:
+        """Data, the original program and the target; the pass manager sets it for every run."""
+        return PassContext()
 
     @property
     def options(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Run passes over a program: one after the other, each verified, timed, reported and dumpable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -8,19 +8,24 @@ from typing import Any
 
 import torch
 
+from .. import targets
+from ..targets.target import Target
+from .batches import as_batches
 from .errors import CompileError
 from .ir.program import Program
 from .ir.verify import verify
 from .pass_base import Pass
+from .pass_context import Evaluate, PassContext, Progress
 from .pass_text import parse
-
-Progress = Callable[[str], None]
 
 
 def optimize(
     program: Program,
     passes: str | Sequence[Pass | str],
     *,
+    calibration: Iterable[Any] | None = None,
+    evaluate: Evaluate | None = None,
+    target: str | Target | None = None,
     print_after: str | None = None,
     stop_at: int | None = None,
     dump_dir: str | Path | None = None,
@@ -33,10 +38,14 @@ def optimize(
     Args:
         program: Left as it is.
         passes: Passes or their text form, in the order to run.
+        calibration: Representative inputs for the passes that look at some: any iterable of what
+            the model takes, or of (inputs, labels) pairs; each may hold many samples.
+        evaluate: The quality of a program, higher is better; passes report it before and after.
+        target: What the program will be compiled for; passes may fit sizes to it.
         print_after: Name of the pass whose result is printed, or "all".
         stop_at: How many passes to run; to find the pass that breaks a model, halve it.
         dump_dir: Where to write the program's text before the first and after every pass.
-        progress: Called with one line before every pass.
+        progress: Called with a pass, or a stage of one, and the fraction of it that is done.
 
     Raises:
         CompileError: A pass failed, left an invalid program or a wrong count of rewrites.
@@ -46,11 +55,12 @@ def optimize(
     result = program.copy()
     result.drop_dead()
     verify(result)
+    context = _context(program, calibration, evaluate, target, progress)
     _dump(result, dump_dir, 0, "input")
     for number, pass_ in enumerate(steps[:stop_at], 1):
         if progress is not None:
-            progress(f"{pass_.name} ({number}/{len(steps)})")
-        _run_step(result, pass_, number, steps)
+            progress(f"{pass_.name} ({number}/{len(steps)})", 0.0)
+        _run_step(result, pass_, context, number, steps)
         if print_after in (pass_.name, "all"):
             print(_after_text(result))  # noqa: T201  # what print_after is for
         _dump(result, dump_dir, number, pass_.name)
@@ -74,9 +84,28 @@ def as_passes(passes: str | Sequence[Pass | str]) -> list[Pass]:
     return steps
 
 
-def _run_step(program: Program, template: Pass, number: int, steps: Sequence[Pass]) -> None:
+def _context(
+    original: Program,
+    calibration: Iterable[Any] | None,
+    evaluate: Evaluate | None,
+    target: str | Target | None,
+    progress: Progress | None,
+) -> PassContext:
+    return PassContext(
+        calibration=None if calibration is None else as_batches(original, calibration),
+        evaluate=evaluate,
+        original=original,
+        target=targets.get(target) if isinstance(target, str) else target,
+        progress=progress or (lambda stage, done: None),
+    )
+
+
+def _run_step(
+    program: Program, template: Pass, context: PassContext, number: int, steps: Sequence[Pass]
+) -> None:
     """Run one pass on `program` in place and append its report."""
     pass_ = replace(template)  # a report of its own: passes are shared between compilations
+    vars(pass_)["context"] = context
     report, before = pass_.report, _fingerprint(program)
     report.nodes_before = _count_calls(program)
     start = perf_counter()

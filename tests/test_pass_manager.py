@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from penjing import targets
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.ir.rewrite import replace_call
 from penjing.compiler.pass_base import Pass
+from penjing.compiler.pass_context import PassContext
 from penjing.compiler.pass_manager import optimize
 
 aten = torch.ops.aten
@@ -171,9 +173,37 @@ def test_text_is_dumped_after_every_pass(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_before_every_pass() -> None:
-    lines: list[str] = []
-    optimize(_program(), "test-soften, test-scale", progress=lines.append)
-    assert lines == ["test-soften (1/2)", "test-scale (2/2)"]
+    stages: list[tuple[str, float]] = []
+    optimize(
+        _program(),
+        "test-soften, test-scale",
+        progress=lambda stage, done: stages.append((stage, done)),
+    )
+    assert stages == [("test-soften (1/2)", 0.0), ("test-scale (2/2)", 0.0)]
+
+
+def test_passes_find_what_optimize_was_told() -> None:
+    seen: list[PassContext] = []
+
+    class TestLook(Pass):
+        name = "test-look"
+        contract = "exact"
+
+        def run(self, program: Program) -> int:
+            seen.append(self.context)
+            return 0
+
+    program = _program()
+    x = [torch.zeros(program.inputs[0].shape)]
+    optimize(program, [TestLook()], calibration=x, evaluate=lambda _: 0.5, target="arm-a72")
+    (context,) = seen
+    assert context.original is program
+    assert context.target is targets.get("arm-a72")
+    assert context.evaluate is not None
+    assert len(context.needs_calibration("test-look")) == 1
+    assert TestLook().context.calibration is None
+    with pytest.raises(CompileError, match="needs calibration data"):
+        TestLook().context.needs_calibration("test-look")
 
 
 def _error_of(*passes: Pass) -> CompileError:
