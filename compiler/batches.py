@@ -113,6 +113,9 @@ def _split(program: Program, item: Any, at: str) -> tuple[list[torch.Tensor], An
 
 def _flatten(program: Program, item: Any) -> list[torch.Tensor]:
     if isinstance(item, Mapping):
+        if set(item) == set(program.input_names):
+            item = [item[name] for name in program.input_names]
+            return program.flatten_inputs(tuple(item), {})
         return program.flatten_inputs((), dict(item))
     if isinstance(item, (tuple, list)):
         return program.flatten_inputs(tuple(item), {})

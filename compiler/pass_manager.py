@@ -16,6 +16,7 @@ from .ir.program import Program
 from .ir.verify import verify
 from .pass_base import Pass
 from .pass_context import Evaluate, PassContext, Progress
+from .pass_effects import EffectMeter
 from .pass_text import parse
 
 
@@ -56,11 +57,12 @@ def optimize(
     result.drop_dead()
     verify(result)
     context = _context(program, calibration, evaluate, target, progress)
+    meter = EffectMeter(context)
     _dump(result, dump_dir, 0, "input")
     for number, pass_ in enumerate(steps[:stop_at], 1):
         if progress is not None:
             progress(f"{pass_.name} ({number}/{len(steps)})", 0.0)
-        _run_step(result, pass_, context, number, steps)
+        _run_step(result, pass_, meter, number, steps)
         if print_after in (pass_.name, "all"):
             print(_after_text(result))  # noqa: T201  # what print_after is for
         _dump(result, dump_dir, number, pass_.name)
@@ -101,11 +103,12 @@ def _context(
 
 
 def _run_step(
-    program: Program, template: Pass, context: PassContext, number: int, steps: Sequence[Pass]
+    program: Program, template: Pass, meter: EffectMeter, number: int, steps: Sequence[Pass]
 ) -> None:
     """Run one pass on `program` in place and append its report."""
     pass_ = replace(template)  # a report of its own: passes are shared between compilations
-    vars(pass_)["context"] = context
+    vars(pass_)["context"] = meter.context
+    state = meter.before(program) if pass_.contract == "lossy" else None
     report, before = pass_.report, _fingerprint(program)
     report.nodes_before = _count_calls(program)
     start = perf_counter()
@@ -118,6 +121,8 @@ def _run_step(
     except Exception as error:
         raise _failure(error, number, steps) from error
     report.nodes_after = _count_calls(program)
+    if state is not None and report.rewrites:
+        report.before, report.after = state, meter.after(program)
     program.reports = (*program.reports, report)
 
 

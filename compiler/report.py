@@ -1,9 +1,11 @@
 """What a compilation did and what it made, as numbers and as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from .errors import CompileError
 from .manifest import CallEntry, Manifest
 
 
@@ -50,7 +52,8 @@ class Report:
         return asdict(self)
 
     def __str__(self) -> str:
-        tables = ["\n".join(rows) for rows in (self._pass_table(), self._kernel_table()) if rows]
+        parts = (self._pass_table(), self._effect_table(), self._kernel_table())
+        tables = ["\n".join(rows) for rows in parts if rows]
         return "\n\n".join([self.summary(), *tables])
 
     def summary(self) -> str:
@@ -78,6 +81,41 @@ class Report:
             rows.append((row["name"], str(row["rewrites"]), str(len(row.get("skips", ()))), time))
         return table(rows, "lrrr") if self.passes else []
 
+    def plot_layers(self, path: str | Path) -> None:
+        """Draw the work and weights of every layer before and after the lossy passes.
+
+        Args:
+            path: A file; its suffix (.svg, .png, .pdf) chooses the format.
+
+        Raises:
+            CompileError: No pass was lossy, or matplotlib is not installed.
+        """
+        from .plot import plot_layers
+
+        changed = [row for row in self.passes if row.get("after")]
+        if not changed:
+            raise CompileError("no pass changed the model's layers", fix="plot a pruned model")
+        plot_layers(changed[0]["before"]["layers"], changed[-1]["after"]["layers"], Path(path))
+
+    def _effect_table(self) -> list[str]:
+        """What every lossy pass did to size, work, outputs and quality."""
+        rows = [("lossy pass", "parameters", "weights", "macs", "error", "quality")]
+        for row in self.passes:
+            if not row.get("after"):
+                continue
+            before, after = row["before"], row["after"]
+            cells = [
+                _change(before[key], after[key], text)
+                for key, text in (
+                    ("parameters", count_text),
+                    ("weight_bytes", _bytes),
+                    ("macs", count_text),
+                )
+            ]
+            error = "" if after["error"] is None else f"{after['error']:.3g}"
+            rows.append((row["name"], *cells, error, _change(before["quality"], after["quality"])))
+        return table(rows, "lrrrrr") if len(rows) > 1 else []
+
     def _kernel_table(self) -> list[str]:
         """One row per kernel: its calls together, described by the first."""
         calls: dict[str, list[CallEntry]] = {}
@@ -89,6 +127,13 @@ class Report:
             work = (count_text(macs), _bytes(size))
             rows.append((kernel, str(len(group)), *work, str(group[0])))
         return table(rows, "lrrrl") if self.kernels else []
+
+
+def _change(before: Any, after: Any, text: Callable[[Any], str] = "{:.4g}".format) -> str:
+    """`before -> after`; one of them where nothing changed, nothing where it is unknown."""
+    if after is None:
+        return ""
+    return text(after) if before == after else f"{text(before)} -> {text(after)}"
 
 
 def table(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:

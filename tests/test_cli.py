@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from penjing.compiler.batches import as_batches
 from penjing.compiler.cli import main
+from penjing.compiler.cli.data_source import load_calibration, load_evaluate
 from penjing.compiler.cli.model_source import load_model, parse_inputs
 from penjing.compiler.errors import CompileError
+from penjing.compiler.frontend.trace import trace
 
 NETWORK = """
 import torch
@@ -135,7 +138,7 @@ def test_a_model_comes_from_a_saved_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("network", "cannot read a model from 'network'"),
+        ("network", "cannot load 'network'"),
         ("missing.pt2", "there is no file missing.pt2"),
         ("missing.py:net", "there is no file missing.py"),
         ("no_such_module:net", "there is no module no_such_module"),
@@ -237,3 +240,45 @@ def test_inspect_prints_the_report_of_a_folder(
 ) -> None:
     assert main(["inspect", str(compiled / "out"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arena_bytes"] >= 0
+
+
+class _Relu(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.relu()
+
+
+@pytest.mark.parametrize("form", ["named", "in order", "one array", "python"])
+def test_calibration_data_comes_from_files_and_code(form: str, tmp_path: Path) -> None:
+    samples = np.arange(40, dtype=np.float32).reshape(20, 2)
+    if form == "named":
+        np.savez(tmp_path / "data.npz", x=samples)
+    elif form == "in order":
+        np.savez(tmp_path / "data.npz", samples)
+    elif form == "one array":
+        np.save(tmp_path / "data.npy", samples)
+    else:
+        text = "import torch\ndef data():\n    return [torch.arange(40.).reshape(20, 2)]\n"
+        (tmp_path / "data.py").write_text(text)
+    sources = {"one array": "data.npy", "python": "data.py:data"}
+    data = load_calibration(str(tmp_path / sources.get(form, "data.npz")))
+    program = trace(_Relu(), (torch.zeros(1, 2),))
+    batches = [batch.inputs[0] for batch in as_batches(program, data)]
+    assert torch.equal(torch.cat(batches), torch.from_numpy(samples))
+
+
+def test_calibration_arrays_must_agree(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 3)), y=np.zeros((3, 3)))
+    with pytest.raises(CompileError, match="same number of samples"):
+        load_calibration(str(tmp_path / "data.npz"))
+    with pytest.raises(CompileError, match="cannot read"):
+        load_calibration(str(tmp_path / "missing.npy"))
+
+
+def test_evaluate_is_a_function(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("def score(program):\n    return 0.5\nname = 'score'\n")
+    evaluate = load_evaluate(f"{tmp_path / 'score.py'}:score")
+    assert evaluate is not None
+    assert evaluate(None) == 0.5
+    with pytest.raises(CompileError, match="no function"):
+        load_evaluate(f"{tmp_path / 'score.py'}:name")
+    assert load_evaluate(None) is None

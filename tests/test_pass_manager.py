@@ -14,6 +14,7 @@ from penjing.compiler.ir.rewrite import replace_call
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_context import PassContext
 from penjing.compiler.pass_manager import optimize
+from penjing.compiler.pass_report import Layer
 
 aten = torch.ops.aten
 
@@ -249,3 +250,41 @@ def test_a_wrong_count_is_refused(liar: Pass, message: str) -> None:
 def test_what_is_no_pass_is_refused() -> None:
     with pytest.raises(CompileError, match="expected passes or their text form"):
         optimize(_program(), [_Soften])  # type: ignore[list-item]
+
+
+class _Halve(Pass):
+    """Weights halved: a lossy pass with an effect that is known."""
+
+    name = "test-halve"
+    contract = "lossy"
+
+    def run(self, program: Program) -> int:
+        nodes = program.graph.find_nodes(op="get_attr")
+        for node in nodes:
+            program.replace_weight(node, nn.Parameter(program.weight(node).detach() / 2))
+        return len(nodes)
+
+
+def test_what_a_lossy_pass_did_is_measured() -> None:
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False))
+    program = trace(model, (torch.zeros(1, 3),))
+    result = optimize(
+        program,
+        [_Halve(), _Halve()],
+        calibration=[torch.randn(8, 3)],
+        evaluate=lambda program: float(program.weights["0.weight"].detach().abs().max()),
+    )
+    first, second = result.reports
+    assert first.before is not None
+    assert first.after is not None
+    assert second.after is not None
+    assert first.before.parameters == 3 * 4 + 4 * 2
+    assert first.before.weight_bytes == 4 * first.before.parameters
+    assert first.before.macs == 3 * 4 + 4 * 2
+    assert first.before.layers["1"] == Layer(macs=8, parameters=8)
+    assert first.before.error == 0
+    assert first.after.error == pytest.approx(3 / 4)
+    assert second.after.error == pytest.approx(15 / 16)
+    assert second.before == first.after
+    assert first.before.quality == pytest.approx(4 * (second.after.quality or 0))
+    assert optimize(program, "test-scale").reports[0].after is None  # nothing to change

@@ -91,6 +91,17 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     _add_tracing(parser)
     parser.add_argument(
+        "--calibration",
+        metavar="DATA",
+        help="inputs for passes that look at some: FILE.npz or FILE.npy with the samples on"
+        " dimension 0, or FILE.py:NAME, an iterable of batches",
+    )
+    parser.add_argument(
+        "--evaluate",
+        metavar="FILE.py:NAME",
+        help="a function from a program to its quality, which the report gives after every pass",
+    )
+    parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write the program's text after every pass"
     )
     _add_progress(parser)

@@ -6,6 +6,7 @@ from argparse import Namespace
 from contextlib import redirect_stdout
 
 from ..driver import compile as compile_model
+from .data_source import load_calibration, load_evaluate
 from .model_source import load_model
 from .progress import show_progress
 
@@ -23,6 +24,8 @@ def run(options: Namespace) -> None:
             example_inputs,
             target=options.target,
             passes=options.passes,
+            calibration=load_calibration(options.calibration),
+            evaluate=load_evaluate(options.evaluate),
             name=options.name,
             threads=options.threads,
             half=options.half,

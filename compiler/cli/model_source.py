@@ -19,17 +19,24 @@ def load_model(text: str, input_shapes: Sequence[str]) -> tuple[Any, Any]:
     inputs = parse_inputs(input_shapes)
     if path.suffix == ".pt2":
         return _load_exported(path), inputs
-    place, colon, name = text.rpartition(":")
-    if not colon or not place or not name:
-        raise CompileError(
-            f"cannot read a model from {text!r}",
-            fix="give FILE.pt2, FILE.py:NAME or MODULE:NAME",
-        )
-    model = _call(_find(place, name), text)
+    model = load_object(text, kinds="FILE.pt2, FILE.py:NAME or MODULE:NAME")
     if isinstance(model, tuple) and len(model) == 2:
         model, own_inputs = model
         return model, own_inputs if inputs is None else inputs
     return model, inputs
+
+
+def load_object(text: str, *, call: bool = True, kinds: str = "FILE.py:NAME or MODULE:NAME") -> Any:
+    """What `FILE.py:NAME` or `MODULE:NAME` names; functions and classes are called for it.
+
+    Raises:
+        CompileError: There is no such thing.
+    """
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name:
+        raise CompileError(f"cannot load {text!r}", fix=f"give {kinds}")
+    value = _find(place, name)
+    return _call(value, text) if call else value
 
 
 def parse_inputs(shapes: Sequence[str]) -> Any:
@@ -111,7 +118,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _call(value: Any, text: str) -> Any:
-    """The model itself: a function or class is called without arguments."""
+    """The object itself: a function or class is called without arguments."""
     if isinstance(value, torch.nn.Module) or not callable(value):
         return value
     try:
@@ -119,5 +126,5 @@ def _call(value: Any, text: str) -> Any:
     except TypeError as error:
         raise CompileError(
             f"calling {text} without arguments failed: {error}",
-            fix="name a function without arguments that gives the model, or (model, inputs)",
+            fix="name a function without arguments that gives what is asked for",
         ) from error

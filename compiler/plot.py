@@ -1,0 +1,70 @@
+"""Drawings for the report; matplotlib is imported only here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import CompileError
+
+_INCHES_PER_LAYER = 0.22
+_MOST_LAYERS = 80  # more rows than these cannot be read: the smallest are left out
+
+
+def plot_layers(
+    before: Mapping[str, Mapping[str, int]], after: Mapping[str, Mapping[str, int]], path: Path
+) -> None:
+    """Draw `macs` and `parameters` of layers, by module path, as pairs of bars.
+
+    Args:
+        before: The original's layers in order.
+        after: The layers left; one that is missing was removed.
+        path: Its suffix chooses the format.
+
+    Raises:
+        CompileError: matplotlib is not installed, or the format is unknown.
+    """
+    try:
+        from matplotlib.figure import Figure  # no global state and no display, unlike pyplot
+    except ImportError as error:
+        raise CompileError(
+            "plots need matplotlib", fix='pip install "penjing[plots]" or matplotlib'
+        ) from error
+    names = _largest(before)
+    figure = Figure(figsize=(10, 1.2 + _INCHES_PER_LAYER * len(names)), layout="constrained")
+    for axes, key, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("macs", "parameters"),
+        ("multiply-accumulates", "parameters"),
+        strict=True,
+    ):
+        _draw(axes, names, before, "before", "#c8c8c8", 0.8, key)
+        _draw(axes, names, after, "after", "#2f7d4f", 0.45, key)
+        axes.set_title(title)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.invert_yaxis()
+    axes.legend(frameon=False)
+    try:
+        figure.savefig(path)
+    except ValueError as error:
+        raise CompileError(f"cannot draw to {path}: {error}", fix="use .svg or .png") from error
+
+
+def _draw(
+    axes: Any,
+    names: list[str],
+    layers: Mapping[str, Mapping[str, int]],
+    label: str,
+    color: str,
+    height: float,
+    key: str,
+) -> None:
+    widths = [layers.get(name, {}).get(key, 0) for name in names]
+    axes.barh([name or "model" for name in names], widths, height, color=color, label=label)
+    axes.tick_params(axis="y", labelsize=7)
+
+
+def _largest(layers: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The layers to show, in order."""
+    by_work = sorted(layers, key=lambda name: -layers[name]["macs"] - layers[name]["parameters"])
+    shown = set(by_work[:_MOST_LAYERS])
+    return [name for name in layers if name in shown]
