@@ -1,0 +1,116 @@
+"""Which weights of a program are trained, and which of their elements stay zero."""
+
+from collections.abc import Collection, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node
+
+from ..errors import CompileError
+from ..ir.program import Program
+from ..ir.rewrite import arguments_of
+
+_ATEN = torch.ops.aten
+_LAYERS = {
+    _ATEN.linear.default,
+    _ATEN.conv1d.default,
+    _ATEN.conv2d.default,
+    _ATEN.conv3d.default,
+    _ATEN.conv_transpose1d.default,
+    _ATEN.conv_transpose2d.input,
+    _ATEN.conv_transpose3d.input,
+    _ATEN.embedding.default,
+    _ATEN.batch_norm.default,
+    _ATEN.layer_norm.default,
+    _ATEN.group_norm.default,
+    _ATEN.rms_norm.default,
+}
+_ZEROS_STAY = "zeros_stay"
+
+
+def make_trainable(program: Program, freeze: Collection[str] = ()) -> dict[str, nn.Parameter]:
+    """The weights to train by name; plain tensors that a layer has as weight or bias become such.
+
+    Parameters that need no gradient stay as they are, and so do tensors that are read otherwise:
+    masks, positions, running statistics.
+
+    Args:
+        program: Plain weights of layers are replaced in place.
+        freeze: Names of weights, or of modules that hold some, that are not trained.
+
+    Raises:
+        CompileError: Nothing is left to train, or a name in `freeze` fits no weight.
+    """
+    _check_names(program, freeze)
+    for node in _plain_weights_of_layers(program):
+        program.replace_weight(node, nn.Parameter(program.weight(node)))
+    trained = {
+        name: weight
+        for name, weight in program.weights.items()
+        if isinstance(weight, nn.Parameter)
+        and weight.requires_grad
+        and not names_weight(freeze, name)
+    }
+    if not trained:
+        raise CompileError("the program has no weights to train", fix="freeze fewer of them")
+    return trained
+
+
+def names_weight(patterns: Collection[str], name: str) -> bool:
+    """Whether one of `patterns` is the name of a weight or of a module that holds it."""
+    return any(name == pattern or name.startswith(f"{pattern}.") for pattern in patterns)
+
+
+def optimizer_groups(
+    program: Program, trained: dict[str, nn.Parameter], weight_decay: float
+) -> list[dict[str, object]]:
+    """Parameter groups of AdamW: matrices and kernels decay, vectors and embeddings do not.
+
+    A row of an embedding that no sample uses would otherwise shrink to nothing.
+    """
+    embeddings = program.graph.find_nodes(op="call_function", target=_ATEN.embedding.default)
+    tables = {str(node.args[0].target) for node in embeddings if isinstance(node.args[0], Node)}
+    decays = {name: weight.dim() > 1 and name not in tables for name, weight in trained.items()}
+    return [
+        {
+            "params": [weight for name, weight in trained.items() if decays[name] is decay],
+            "weight_decay": weight_decay if decay else 0.0,
+        }
+        for decay in (True, False)
+    ]
+
+
+def keep_zeros(program: Program, node: Node) -> None:
+    """Mark the weight that `node` reads: training leaves its zeros zero.
+
+    The mark is in `meta`, so copying and saving the program keep it, and passes that slice or scale
+    the weight need not know of it.
+    """
+    for reader in program.graph.find_nodes(op="get_attr", target=node.target):
+        reader.meta[_ZEROS_STAY] = True
+
+
+def masks_of(program: Program) -> dict[str, Tensor]:
+    """For each marked weight, which elements may change: those that are not zero."""
+    marked = [n for n in program.graph.find_nodes(op="get_attr") if n.meta.get(_ZEROS_STAY)]
+    return {str(node.target): program.weight(node).detach() != 0 for node in marked}
+
+
+def _plain_weights_of_layers(program: Program) -> Iterator[Node]:
+    for node in list(program.graph.nodes):
+        if node.op == "call_function" and node.target in _LAYERS:
+            arguments = arguments_of(node)
+            for operand in (arguments["weight"], arguments.get("bias")):
+                if isinstance(operand, Node) and operand.op == "get_attr":
+                    weight = program.weight(operand)
+                    if not isinstance(weight, nn.Parameter) and weight.is_floating_point():
+                        yield operand
+
+
+def _check_names(program: Program, freeze: Collection[str]) -> None:
+    for pattern in freeze:
+        if not any(names_weight([pattern], name) for name in program.weights):
+            raise CompileError(
+                f"freeze names no weight or module: {pattern!r}",
+                fix=f"names are like {next(iter(program.weights), '(no weights)')}",
+            )
