@@ -107,6 +107,18 @@ def test_an_artifact_runs_after_saving_and_loading(artifact: Artifact, tmp_path:
     }
 
 
+def test_a_file_of_many_blocks_is_saved_whole(artifact: Artifact, tmp_path: Path) -> None:
+    block = 1 << 24
+    content = np.random.default_rng(0).bytes(2 * block + 5)
+    (tmp_path / "large").write_bytes(content)
+    for file in (*artifact.manifest.files, "model.json"):
+        (tmp_path / file).symlink_to(artifact.folder / file)
+    files = {**artifact.manifest.files, "large": ""}
+    manifest = replace(artifact.manifest, files=files)
+    replace(artifact, folder=tmp_path, manifest=manifest).save(tmp_path / "copy")
+    assert (tmp_path / "copy" / "large").read_bytes() == content
+
+
 def test_a_loaded_artifact_can_be_saved_over_itself(artifact: Artifact, tmp_path: Path) -> None:
     artifact.save(tmp_path)
     load(tmp_path).save(tmp_path)
