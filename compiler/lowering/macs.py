@@ -1,10 +1,12 @@
 """Multiply-accumulates of an op, from its shapes: what the report counts."""
 
+from collections.abc import Callable
 from math import prod
 
 import torch
 from torch.fx import Node
 
+from ..ir.inference import Specs
 from ..ir.program import node_specs
 from ..ir.tensor_spec import TensorSpec
 
@@ -43,35 +45,43 @@ _RECURRENT = {
 }
 
 
-def macs(node: Node) -> int:
-    """Multiply-accumulates of a matrix product, convolution, attention or recurrence, else 0."""
+SpecsOf = Callable[[Node], Specs]
+
+
+def macs(node: Node, specs_of: SpecsOf = node_specs) -> int:
+    """Multiply-accumulates of a matrix product, convolution, attention or recurrence, else 0.
+
+    Args:
+        node: A node of a program.
+        specs_of: The shapes to count with; by default those that it has.
+    """
+
+    def spec(index: int) -> TensorSpec:
+        source = node.args[index]
+        assert isinstance(source, Node), f"argument {index} of {node.format_node()} is no tensor"
+        specs = specs_of(source)
+        assert isinstance(specs, TensorSpec), f"argument {index} of {node.format_node()} is a tuple"
+        return specs
+
     if node.op != "call_function":
         return 0
-    inputs = [node_specs(source) for source in node.all_input_nodes]
-    out = node_specs(node)
+    out = specs_of(node)
     if node.target in _PRODUCTS and isinstance(out, TensorSpec):
-        left = _spec(node, _PRODUCTS[node.target])
+        left = spec(_PRODUCTS[node.target])
         return out.size * left.shape[-1]
     if node.target in _CONVOLUTIONS and isinstance(out, TensorSpec):
         if node.target is aten.convolution.default and node.args[6]:
-            return _spec(node, 0).size * prod(_spec(node, 1).shape[1:])
-        return out.size * prod(_spec(node, 1).shape[1:])
+            return spec(0).size * prod(spec(1).shape[1:])
+        return out.size * prod(spec(1).shape[1:])
     if node.target in _TRANSPOSED:
-        return _spec(node, 0).size * prod(_spec(node, 1).shape[1:])
+        return spec(0).size * prod(spec(1).shape[1:])
     if node.target is aten.scaled_dot_product_attention.default:
-        query, key, value = (_spec(node, index) for index in range(3))
+        query, key, value = (spec(index) for index in range(3))
         scores = prod(query.shape[:-1]) * key.shape[-2]
         return scores * (query.shape[-1] + value.shape[-1])
     if node.target in _RECURRENT:
+        inputs = [specs_of(source) for source in node.all_input_nodes]
         weights = [s for s in inputs if isinstance(s, TensorSpec) and len(s.shape) == 2]
-        x = _spec(node, 0)
+        x = spec(0)
         return prod(x.shape[:-1]) * sum(weight.size for weight in weights)
     return 0
-
-
-def _spec(node: Node, index: int) -> TensorSpec:
-    source = node.args[index]
-    assert isinstance(source, Node), f"argument {index} of {node.format_node()} is no tensor"
-    spec = node_specs(source)
-    assert isinstance(spec, TensorSpec), f"argument {index} of {node.format_node()} is a tuple"
-    return spec
