@@ -1,0 +1,29 @@
+"""Coupling rules, one file for each family of operators; importing a file registers its rules."""
+
+from . import (
+    attention,
+    convolution,
+    elementwise,
+    lookups,
+    moves,
+    norms,
+    products,
+    recurrent,
+    reductions,
+    views,
+    windows,
+)
+
+__all__ = [
+    "attention",
+    "convolution",
+    "elementwise",
+    "lookups",
+    "moves",
+    "norms",
+    "products",
+    "recurrent",
+    "reductions",
+    "views",
+    "windows",
+]
