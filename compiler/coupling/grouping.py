@@ -1,5 +1,6 @@
 """From classes of atoms to groups of units that appear in the same places."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
@@ -40,16 +41,16 @@ def groups_of(flow: Flow) -> tuple[Group, ...]:
 def locked_of(flow: Flow, groups: tuple[Group, ...]) -> tuple[Locked, ...]:
     """What weights produce that is in none of the groups, once for each reason."""
     grouped = np.concatenate([np.empty(0, np.int64), *(group.classes for group in groups)])
-    found = []
+    sizes: dict[tuple[str, str, str], int] = {}
     for (weight, dim), use in flow.uses.items():
         if use.role == "out":
             atoms = flow.weights[weight].atoms(dim)
             rest = atoms[~np.isin(flow.atoms.find(atoms), grouped)]
-            reasons = [_reason(flow, atom, use) for atom in rest.tolist()]
-            for reason, at in dict.fromkeys(reasons):
-                size = reasons.count((reason, at))
-                found.append(Locked(module_of(use.call, weight), size, reason, at))
-    return tuple(found)
+            reasons = Counter(_reason(flow, atom, use) for atom in rest.tolist())
+            for (reason, at), size in reasons.items():
+                key = (module_of(use.call, weight), reason, at)
+                sizes[key] = max(size, sizes.get(key, 0))
+    return tuple(Locked(name, size, *why) for (name, *why), size in sizes.items())
 
 
 def module_of(call: Node, weight: str) -> str:

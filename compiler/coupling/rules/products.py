@@ -1,16 +1,21 @@
 """Linear layers and matrix products: what is summed over is dropped on both sides."""
 
+from collections.abc import Callable
+
 import torch
 from torch.fx import Node
 
+from ...ir.op_kinds import Kind, kind_of
 from ...ir.program import node_spec
 from ..atoms import HEAD_DIM, HEADS
 from ..flow import Flow
 from ..join import join_batches
 from ..labels import Block, Labels
 from ..registry import couples
+from .reductions import SOFTMAXES
 
 _ATEN = torch.ops.aten
+_BETWEEN = (Kind.ELEMENTWISE, Kind.VIEW, Kind.MOVE)
 
 
 @couples(_ATEN.linear.default)
@@ -54,7 +59,7 @@ def matmul(flow: Flow, node: Node, x: Node, y: Node) -> Labels:
         blocks.append(Block((len(shape) - 1,), right.atoms(-1), right.vanishes(-1)))
     _note(flow, x, y, has_m, has_n)
     result = Labels(shape, tuple(blocks))
-    if "get_attr" not in (x.op, y.op):
+    if _meets_softmax(node, _readers) or _meets_softmax(node, _operands):
         _mark(flow, (left, right), batch)
     return result
 
@@ -75,3 +80,24 @@ def _mark(flow: Flow, matrices: tuple[Labels, Labels], batch: list[Block]) -> No
     for matrix in matrices:
         for dim in (-1, -2)[: len(matrix.shape)]:
             flow.atoms.mark(matrix.atoms(dim), HEAD_DIM)
+
+
+def _readers(node: Node) -> list[Node]:
+    return list(node.users)
+
+
+def _operands(node: Node) -> list[Node]:
+    return node.all_input_nodes
+
+
+def _meets_softmax(node: Node, neighbors: Callable[[Node], list[Node]]) -> bool:
+    """Whether elementwise operators and moves alone are between a product and a softmax."""
+    seen, open_ends = {node}, neighbors(node)
+    while open_ends:
+        other = open_ends.pop()
+        if other.target in SOFTMAXES:
+            return True
+        if other not in seen and kind_of(other) in _BETWEEN:
+            seen.add(other)
+            open_ends += neighbors(other)
+    return False

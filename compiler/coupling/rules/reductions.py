@@ -13,6 +13,10 @@ from ..registry import couples
 
 _ATEN = torch.ops.aten
 Dims = Sequence[int] | int | None
+SOFTMAXES = (
+    *(_ATEN.softmax.int, _ATEN._softmax.default),
+    *(_ATEN.log_softmax.int, _ATEN._log_softmax.default),
+)
 
 
 @couples(_ATEN.sum.dim_IntList, _ATEN.sum.default)
@@ -63,9 +67,7 @@ def extreme(flow: Flow, node: Node, x: Node, dims: Dims = None, *_: object) -> L
     return _without(flow, labels, dims, node)
 
 
-@couples(
-    _ATEN.softmax.int, _ATEN._softmax.default, _ATEN.log_softmax.int, _ATEN._log_softmax.default
-)
+@couples(*SOFTMAXES)
 def softmax(flow: Flow, node: Node, x: Node, dim: int, *_: object) -> Labels:
     """What it is taken over stays whole."""
     return flow.lock_dim(flow.of(x), dim, "a softmax over it").vanishing(False)
