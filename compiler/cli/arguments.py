@@ -165,6 +165,22 @@ def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     parser.add_argument("model", metavar="MODEL|DIR")
     _add_tracing(parser)
+    parser.add_argument(
+        "--groups",
+        action="store_true",
+        help="show which channels, features and heads can be pruned together, and what is locked",
+    )
+    parser.add_argument(
+        "--through-norms",
+        action="store_true",
+        help="with --groups: also what a norm is taken over",
+    )
+    parser.add_argument(
+        "--attention",
+        choices=("heads", "head_dim"),
+        default="heads",
+        help="with --groups: whole heads, or the same dimensions of every head (default: heads)",
+    )
 
 
 def _add_library(parser: ArgumentParser) -> None:

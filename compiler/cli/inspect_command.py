@@ -5,14 +5,16 @@ from argparse import Namespace
 from pathlib import Path
 
 from ... import passes as _  # noqa: F401  # importing the folder registers its passes
+from ..coupling import analyze
 from ..frontend.trace import trace
 from ..ir.program import Program
 from ..pass_manager import optimize
+from .group_listing import describe_groups, list_groups
 from .model_source import load_model
 
 
 def run(options: Namespace) -> None:
-    """Print the program of a model after its passes, or the report of a saved artifact."""
+    """Print the program of a model after its passes, or its groups, or an artifact's report."""
     if Path(options.model).is_dir():
         _inspect_artifact(Path(options.model), as_json=options.json)
         return
@@ -23,10 +25,20 @@ def run(options: Namespace) -> None:
         print_after=None if options.json else options.print_after,
         stop_at=options.stop_at,
     )
-    if options.json:
+    if options.groups:
+        _inspect_groups(program, options)
+    elif options.json:
         print(json.dumps(_describe(program), indent=1))
     else:
         print(program)
+
+
+def _inspect_groups(program: Program, options: Namespace) -> None:
+    coupling = analyze(program, through_norms=options.through_norms, attention=options.attention)
+    if options.json:
+        print(json.dumps(describe_groups(coupling), indent=1))
+    else:
+        print(list_groups(coupling))
 
 
 def _inspect_artifact(directory: Path, *, as_json: bool) -> None:
