@@ -11,7 +11,7 @@ from ..ir.program import Program
 from ..ir.rewrite import arguments_of
 
 _ATEN = torch.ops.aten
-_LAYERS = {
+PRODUCTS = {
     _ATEN.linear.default,
     _ATEN.conv1d.default,
     _ATEN.conv2d.default,
@@ -19,6 +19,9 @@ _LAYERS = {
     _ATEN.conv_transpose1d.default,
     _ATEN.conv_transpose2d.input,
     _ATEN.conv_transpose3d.input,
+}
+LAYERS = {
+    *PRODUCTS,
     _ATEN.embedding.default,
     _ATEN.batch_norm.default,
     _ATEN.layer_norm.default,
@@ -98,7 +101,7 @@ def masks_of(program: Program) -> dict[str, Tensor]:
 
 def _plain_weights_of_layers(program: Program) -> Iterator[Node]:
     for node in list(program.graph.nodes):
-        if node.op == "call_function" and node.target in _LAYERS:
+        if node.op == "call_function" and node.target in LAYERS:
             arguments = arguments_of(node)
             for operand in (arguments["weight"], arguments.get("bias")):
                 if isinstance(operand, Node) and operand.op == "get_attr":

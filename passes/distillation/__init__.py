@@ -1,0 +1,1 @@
+"""What a program learns from the original: outputs, hidden states, attention maps."""

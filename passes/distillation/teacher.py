@@ -1,0 +1,160 @@
+"""What the teacher says about a batch; it is asked once about each sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from ...compiler.batched_run import run_batched
+from ...compiler.batches import Batch
+from ...compiler.ir.program import Program, node_spec
+from ...compiler.training.samples import split
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Values of nodes of the teacher for a batch, samples joined on dimension 0.
+
+    `importance` [N, T] says for nodes of [N, T, D] how much each position counts.
+    """
+
+    outputs: list[Tensor]
+    values: dict[Node, Tensor]
+    importance: dict[Node, Tensor]
+
+
+class Teacher:
+    """Gives and remembers what a program computes.
+
+    Args:
+        program: Is left as it is.
+        states: Hidden states that are wanted beside the outputs; positions of sequences are
+            weighed.
+        reads: Other nodes whose values are wanted.
+        cache_bytes: How much is remembered; samples beyond it are computed each time.
+    """
+
+    def __init__(
+        self, program: Program, states: Sequence[Node], reads: Sequence[Node], cache_bytes: int
+    ) -> None:
+        self.program, self._bytes_left = program, cache_bytes
+        self._answers: dict[bytes, Answer] = {}
+        self.narrow(states, reads)
+
+    def narrow(self, states: Sequence[Node], reads: Sequence[Node]) -> None:
+        """Give the values of these nodes alone from now on, and forget what was said."""
+        self.states, self.nodes = list(states), list(dict.fromkeys([*states, *reads]))
+        self._weighed = [node for node in states if len(node_spec(node).shape) == 3]
+        self._bytes_left += sum(map(_size, self._answers.values()))
+        self._answers.clear()
+
+    def answer(self, batch: Batch) -> Answer:
+        """The answer for a batch, on the device of its inputs."""
+        device = batch.inputs[0].device if batch.inputs else torch.device("cpu")
+        samples = split(self.program, Batch(batch.inputs, None, batch.times))
+        keys = [_key(sample) for sample in samples]
+        if not all(key in self._answers for key in keys):
+            answer = self._ask(batch)
+            for key, part in zip(keys, _split(answer, batch.times), strict=True):
+                self._remember(key, part)
+            return answer
+        return _join([self._answers[key] for key in keys], device)
+
+    def _ask(self, batch: Batch) -> Answer:
+        self.program.module.to(batch.inputs[0].device if batch.inputs else "cpu")
+        values: dict[Node, Tensor] = {}
+
+        def watch(node: Node, value: Tensor) -> Tensor:
+            values[node] = value if value.requires_grad else value.requires_grad_()
+            return values[node]
+
+        edits = {node: (lambda value, node=node: watch(node, value)) for node in self._weighed}
+        with torch.set_grad_enabled(bool(self._weighed)):
+            run = run_batched(self.program, batch.inputs, keep=self.nodes, edit=edits)
+            importance = _importance(run.outputs, {node: values[node] for node in self._weighed})
+        return Answer(
+            [output.detach() for output in run.outputs],
+            {node: value.detach() for node, value in run.kept.items()},
+            importance,
+        )
+
+    def _remember(self, key: bytes, answer: Answer) -> None:
+        if key not in self._answers and _size(answer) <= self._bytes_left:
+            self._bytes_left -= _size(answer)
+            self._answers[key] = Answer(
+                [_own(tensor) for tensor in answer.outputs],
+                {node: _own(tensor) for node, tensor in answer.values.items()},
+                {node: _own(tensor) for node, tensor in answer.importance.items()},
+            )
+
+
+def _importance(outputs: Sequence[Tensor], values: dict[Node, Tensor]) -> dict[Node, Tensor]:
+    """Equal weights for the positions that the outputs depend on, none for the others.
+
+    Padding that a mask hides has a gradient of exactly zero. Nothing else needs to be known of what
+    a mask is.
+    """
+    generator = torch.Generator().manual_seed(0)
+    differentiable = [output for output in outputs if output.requires_grad]
+    if not values or not differentiable:
+        return {}
+    directions = [
+        torch.randn(output.shape, generator=generator).to(output) for output in differentiable
+    ]
+    gradients = torch.autograd.grad(
+        differentiable, list(values.values()), directions, allow_unused=True
+    )
+    weights: dict[Node, Tensor] = {}
+    for (node, value), gradient in zip(values.items(), gradients, strict=True):
+        if gradient is None:
+            counts = torch.ones(value.shape[:2], device=value.device)
+        else:
+            counts = (gradient != 0).any(2).float()
+        weights[node] = counts / counts.sum(1, keepdim=True).clamp_min(1)
+    return weights
+
+
+def _key(sample: Batch) -> bytes:
+    digest = blake2b(digest_size=16)
+    for tensor in sample.inputs:
+        dense = tensor.detach().cpu().contiguous().flatten()
+        digest.update(dense.view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def _split(answer: Answer, times: int) -> list[Answer]:
+    outputs = [output.chunk(times) for output in answer.outputs]
+    values = {node: value.chunk(times) for node, value in answer.values.items()}
+    importance = {node: value.chunk(times) for node, value in answer.importance.items()}
+    return [
+        Answer(
+            [parts[index] for parts in outputs],
+            {node: parts[index] for node, parts in values.items()},
+            {node: parts[index] for node, parts in importance.items()},
+        )
+        for index in range(times)
+    ]
+
+
+def _join(answers: Sequence[Answer], device: torch.device) -> Answer:
+    def joined(parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(parts)).to(device)
+
+    first = answers[0]
+    return Answer(
+        [joined(parts) for parts in zip(*(one.outputs for one in answers), strict=True)],
+        {node: joined([one.values[node] for one in answers]) for node in first.values},
+        {node: joined([one.importance[node] for one in answers]) for node in first.importance},
+    )
+
+
+def _size(answer: Answer) -> int:
+    tensors = [*answer.outputs, *answer.values.values(), *answer.importance.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    return tensor.cpu().clone()
