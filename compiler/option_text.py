@@ -37,6 +37,13 @@ def format_value(value: object) -> str:
     return f"<{type(value).__name__}>"
 
 
+def plain_value(value: object) -> Any:
+    """The value itself where it has a text form; `<type>`, also inside of lists, for the others."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(plain_value, value))
+    return value if value is None or isinstance(value, (int, float, str)) else format_value(value)
+
+
 def split_commas(text: str) -> list[str]:
     """The stripped parts between commas that lie outside brackets and quotes; [] for blank text.
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar, get_args
 
 from .ir.program import Program
-from .option_text import format_options
+from .option_text import format_options, plain_value
 from .pass_context import PassContext
 from .pass_report import Contract, PassReport
 
@@ -56,7 +56,8 @@ class Pass(ABC):
     @cached_property
     def report(self) -> PassReport:
         """Notes on the current run; the pass manager starts every run with an empty one."""
-        return PassReport(name=self.name, options=self.options, contract=self.contract)
+        options = {name: plain_value(value) for name, value in self.options.items()}
+        return PassReport(name=self.name, options=options, contract=self.contract)
 
     @cached_property
     def context(self) -> PassContext:

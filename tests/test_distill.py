@@ -1,4 +1,5 @@
 import copy
+import json
 from functools import cache
 from typing import Any
 
@@ -276,6 +277,14 @@ def test_options_have_a_text_form() -> None:
         _student(), "distill{epochs=1,freeze=(table)}", calibration=_data()
     )  # it is its own teacher
     assert program.reports[-1].rewrites == 0
+
+
+def test_reports_are_plain_data() -> None:
+    program = _distill(_student(), epochs=1, callbacks=(Callback(),))
+    report = json.loads(json.dumps(program.reports[-1].as_dict()))
+    assert report["options"]["teacher"] == "<Program>"
+    assert report["options"]["callbacks"] == ["<Callback>"]
+    assert report["options"]["epochs"] == 1
 
 
 def test_data_is_needed() -> None:
