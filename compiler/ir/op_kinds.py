@@ -3,10 +3,15 @@
 from enum import Enum
 
 import torch
+import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import Node
 
+from ..quantization import ops as ops  # registers penjing
+
 _ATEN = torch.ops.aten
+_PENJING = torch.ops.penjing
+_DECOMPOSED = torch.ops.quantized_decomposed
 
 
 class Kind(Enum):
@@ -40,6 +45,9 @@ _ELEMENTWISE = {
     _ATEN.where,
     _ATEN.prelu,
     _ATEN.log_sigmoid,
+    _DECOMPOSED.quantize_per_tensor,
+    _DECOMPOSED.dequantize_per_tensor,
+    _DECOMPOSED.dequantize_per_channel,
 }
 _MOVES = {
     _ATEN.permute,
@@ -70,6 +78,9 @@ _REDUCTIONS = {
     _ATEN.prod,
     _ATEN.linalg_vector_norm,
     _ATEN.var,
+    _PENJING.mean_int8,
+    _PENJING.softmax_int8,
+    _PENJING.normalize_int8,
 }
 _ANCHORS = {
     _ATEN.linear,
@@ -97,6 +108,12 @@ _ANCHORS = {
     _ATEN.upsample_bilinear2d,
     _ATEN.upsample_trilinear3d,
     _ATEN.upsample_bicubic2d,
+    _PENJING.conv_int8,
+    _PENJING.conv_int8_to_float,
+    _PENJING.linear_int8,
+    _PENJING.linear_int8_to_float,
+    _PENJING.matmul_int8,
+    _PENJING.avg_pool_int8,
 }
 _PACKETS: dict[OpOverloadPacket, Kind] = {
     **dict.fromkeys(_VIEWS, Kind.VIEW),
@@ -136,6 +153,12 @@ _CHEAP = {
     _ATEN.sub,
     _ATEN.where,
     _ATEN._to_copy,
+    _PENJING.add_int8,
+    _PENJING.rescale_int8,
+    _PENJING.mul_int8,
+    _PENJING.signed_int8,
+    _PENJING.unsigned_int8,
+    _DECOMPOSED.dequantize_per_tensor,
 }
 
 

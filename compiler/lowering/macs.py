@@ -9,8 +9,10 @@ from torch.fx import Node
 from ..ir.inference import Specs
 from ..ir.program import node_specs
 from ..ir.tensor_spec import TensorSpec
+from ..quantization import ops as ops  # registers penjing
 
 aten = torch.ops.aten
+penjing = torch.ops.penjing
 
 _PRODUCTS = {
     aten.linear.default: 0,
@@ -22,6 +24,9 @@ _PRODUCTS = {
     aten.addmm.default: 1,
     aten.addmv.default: 1,
     aten.baddbmm.default: 1,
+    penjing.linear_int8.default: 0,
+    penjing.linear_int8_to_float.default: 0,
+    penjing.matmul_int8.default: 0,
 }
 _CONVOLUTIONS = {
     aten.conv1d.default,
@@ -31,6 +36,8 @@ _CONVOLUTIONS = {
     aten.conv3d.default,
     aten.conv3d.padding,
     aten.convolution.default,
+    penjing.conv_int8.default,
+    penjing.conv_int8_to_float.default,
 }
 _TRANSPOSED = {
     aten.conv_transpose1d.default,

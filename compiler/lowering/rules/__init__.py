@@ -23,6 +23,9 @@ from . import padding as padding
 from . import pairwise as pairwise
 from . import patching as patching
 from . import pooling as pooling
+from . import quantized_pointwise as quantized_pointwise
+from . import quantized_products as quantized_products
+from . import quantized_reductions as quantized_reductions
 from . import recurrent as recurrent
 from . import reductions as reductions
 from . import reordering as reordering

@@ -86,24 +86,40 @@ def _convolve(
     out: TensorSpec,
     kernel: KernelBuilder,
 ) -> te.Tensor:
-    _, depth, *taps = shape_of(w)
     batched = len(x.shape) == len(w.shape)
-    sizes = out.shape[-len(taps) :]
-    dtype = accumulator(out.dtype)
+    sizes = out.shape[2 - len(w.shape) :]
     tile = _winograd_tile(x, w, window, groups, sizes, kernel)
     after = [a + -size % (tile or 1) for a, size in zip(window.after, sizes, strict=True)]
     images = framed(x, window.before, after, 0, kernel, batched=batched)
     if tile:
-        total = winograd(images, w, sizes, tile, dtype, kernel)
-    elif depth == 1 and groups > 1:
-        total = depthwise(images, w, window, sizes, dtype, kernel)
-    elif groups == 1 and images.space == sizes and math.prod((*taps, *window.stride)) == 1:
-        total = _pointwise(images, w, sizes, sums_of(out.dtype, kernel), kernel)
-    elif groups > 1:
-        total = grouped(images, w, window, groups, sizes, dtype, kernel)
+        total = winograd(images, w, sizes, tile, accumulator(out.dtype), kernel)
     else:
-        total = _direct(images, w, window, sizes, sums_of(out.dtype, kernel), kernel)
+        total = window_products(images, w, window, groups, sizes, out.dtype, kernel)
     return biased(total, b, out, batched)
+
+
+def window_products(
+    images: Images,
+    w: te.Tensor,
+    window: Window,
+    groups: int,
+    sizes: Sequence[int],
+    result: str,
+    kernel: KernelBuilder,
+) -> Total:
+    """The sums of a convolution at `sizes` positions; images channels last, with their border.
+
+    `result` is the dtype they are meant for, which decides about the one they are computed in.
+    """
+    _, depth, *taps = shape_of(w)
+    dtype, narrow = accumulator(result), sums_of(result, kernel)
+    if depth == 1 and groups > 1:
+        return depthwise(images, w, window, sizes, dtype, kernel)
+    if groups > 1:
+        return grouped(images, w, window, groups, sizes, dtype, kernel)
+    if images.space == tuple(sizes) and math.prod((*taps, *window.stride)) == 1:
+        return _pointwise(images, w, sizes, narrow, kernel)
+    return _direct(images, w, window, sizes, narrow, kernel)
 
 
 def _winograd_tile(

@@ -1,0 +1,66 @@
+"""The integer arithmetic of docs/quantization.md on expressions of 32 bits."""
+
+from typing import Any
+
+from tvm import tirx
+
+from ...quantization.arithmetic import (
+    GUESS,
+    GUESS_SLOPE,
+    INT32_MAX,
+    NEWTON_STEPS,
+    NEWTON_THREE,
+)
+from ..math.floats import Lets
+
+Value = Any  # a TIR expression
+
+
+def multiply_high(a: Value, b: Value | int) -> Value:
+    """(a * b + 2^30) >> 31, the product in 64 bits: one rounding, as Arm's sqrdmulh."""
+    b = tirx.const(b, "int32") if isinstance(b, int) else b
+    product = a.astype("int64") * b.astype("int64") + tirx.const(1 << 30, "int64")
+    return (product >> tirx.const(31, "int64")).astype("int32")
+
+
+def shifted(accumulator: Value, shift: int) -> Value:
+    """acc * 2^shift: saturating to the left, towards minus infinity to the right."""
+    if shift == 0:
+        return accumulator
+    if shift < 0:
+        return accumulator >> tirx.const(-shift, "int32")
+    low, high = -(1 << 31) >> shift, INT32_MAX >> shift
+    return clamp(accumulator, low, high) << tirx.const(shift, "int32")
+
+
+def requantize(
+    accumulator: Value, multiplier: Value | int, shift: int, zero_point: int, low: int, high: int
+) -> Value:
+    """clamp(zero_point + multiply_high(acc * 2^shift, multiplier), low, high) as int8."""
+    scaled = multiply_high(shifted(accumulator, shift), multiplier)
+    inside = clamp(scaled, low - zero_point, high - zero_point)
+    return (inside + tirx.const(zero_point, "int32")).astype("int8")
+
+
+def clamp(value: Value, low: int, high: int) -> Value:
+    """The nearest integer in [low, high]."""
+    return tirx.max(tirx.min(value, tirx.const(high, "int32")), tirx.const(low, "int32"))
+
+
+def centered(value: Value, zero_point: int) -> Value:
+    """How many steps an int8 is from zero."""
+    wide = value.astype("int32")
+    return wide - tirx.const(zero_point, "int32") if zero_point else wide
+
+
+def reciprocal_square_root(value: Value) -> Value:
+    """2^29 / sqrt(a) for a * 2^31, a in [1/4, 1): Newton's method from a line."""
+    bind = Lets()
+    value = bind(value)
+    root = bind(tirx.const(GUESS, "int32") - multiply_high(value, GUESS_SLOPE))
+    one, two = tirx.const(1, "int32"), tirx.const(2, "int32")
+    for _ in range(NEWTON_STEPS):
+        square = multiply_high(root, root)
+        rest = bind(tirx.const(NEWTON_THREE, "int32") - multiply_high(value, square))
+        root = bind(multiply_high(root, rest << two) << one)
+    return bind.close(root)

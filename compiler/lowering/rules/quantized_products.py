@@ -1,0 +1,190 @@
+"""Convolutions, linear layers and matrix products of int8: int32 sums, requantized as they end.
+
+The sums are the stages of the float rules with int32 accumulators, tagged "conv", "depthwise",
+"parted" or "gemm" as there; docs/quantization.md says what integer micro-kernels find in them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tvm import te
+
+from ...ir.tensor_spec import TensorSpec
+from ...quantization import ops as ops
+from ..builder import KernelBuilder
+from ..registry import lowers
+from .convolution import Total, window_products
+from .gemm import Finish, accumulate, broadcast_read, finished, right_operand, rows_product
+from .indices import Index, flatten_index, shape_of, unflatten_index
+from .integers import centered, requantize
+from .windows import Window, framed, split_index
+
+penjing = torch.ops.penjing
+
+SUMS = "int32"
+
+
+@lowers(penjing.conv_int8.default)
+def conv_int8(
+    x: te.Tensor,
+    weight: te.Tensor,
+    bias: te.Tensor,
+    multiplier: te.Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    input_zero_point: int,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """requantize(sum_ct x[n, c, p * stride + t * dilation - padding] * w[o,c,t] + bias[o]).
+
+    The border holds the input's zero point, whose part of the sums is in the bias.
+    """
+    total = _window_sums(
+        x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
+    )
+
+    def finish(value: Any, at: Sequence[Index]) -> Any:
+        return requantize(value + bias(at[1]), multiplier(at[1]), shift, zero_point, low, high)
+
+    return finished(lambda at: total(*split_index(at)), out, finish)
+
+
+@lowers(penjing.conv_int8_to_float.default)
+def conv_int8_to_float(
+    x: te.Tensor,
+    weight: te.Tensor,
+    bias: te.Tensor,
+    scale: te.Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    input_zero_point: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """float32(sums of `conv_int8` + bias[o]) * scale[o]."""
+    total = _window_sums(
+        x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
+    )
+
+    def finish(value: Any, at: Sequence[Index]) -> Any:
+        return (value + bias(at[1])).astype("float32") * scale(at[1])
+
+    return finished(lambda at: total(*split_index(at)), out, finish)
+
+
+def _window_sums(
+    x: te.Tensor,
+    weight: te.Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    input_zero_point: int,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> Total:
+    both = tuple(padding)
+    window = Window(stride=tuple(stride), dilation=tuple(dilation), before=both, after=both)
+    images = framed(x, both, both, input_zero_point, kernel)
+    return window_products(images, weight, window, groups, out.shape[2:], SUMS, kernel)
+
+
+@lowers(penjing.linear_int8.default)
+def linear_int8(
+    x: te.Tensor,
+    weight: te.Tensor,
+    bias: te.Tensor,
+    multiplier: te.Tensor,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """requantize(sum_k x[...,k] * w[n,k] + bias[n])."""
+
+    def finish(value: Any, at: Sequence[Index]) -> Any:
+        return requantize(value + bias(at[-1]), multiplier(at[-1]), shift, zero_point, low, high)
+
+    return _row_sums(x, weight, out, kernel, finish)
+
+
+@lowers(penjing.linear_int8_to_float.default)
+def linear_int8_to_float(
+    x: te.Tensor,
+    weight: te.Tensor,
+    bias: te.Tensor,
+    scale: te.Tensor,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """float32(sum_k x[...,k] * w[n,k] + bias[n]) * scale[n]."""
+
+    def finish(value: Any, at: Sequence[Index]) -> Any:
+        return (value + bias(at[-1])).astype("float32") * scale(at[-1])
+
+    return _row_sums(x, weight, out, kernel, finish)
+
+
+def _row_sums(
+    x: te.Tensor, weight: te.Tensor, out: TensorSpec, kernel: KernelBuilder, finish: Finish
+) -> te.Tensor:
+    *rows, depth = shape_of(x)
+    right = right_operand(weight, kernel, k_last=True, rows=math.prod(rows))
+    total = rows_product(
+        lambda m, k: x(*unflatten_index(m, rows), k), right, (math.prod(rows), depth), SUMS
+    )
+    return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
+
+
+@lowers(penjing.matmul_int8.default)
+def matmul_int8(
+    x: te.Tensor,
+    y: te.Tensor,
+    x_zero_point: int,
+    y_zero_point: int,
+    multiplier: int,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """requantize(sum_k (x[...,m,k] - x_zero_point) * (y[...,k,n] - y_zero_point)).
+
+    Both have at least two axes.
+    """
+    wide = te.compute(
+        y.shape, lambda *at: centered(y(*at), y_zero_point).astype("int16"), name="centered"
+    )
+    rows, depth = shape_of(x)[-2:]
+    right = right_operand(wide, kernel, k_last=False, rows=rows)
+    batches = out.shape[:-2]
+
+    def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
+        return centered(broadcast_read(x, (*batch, m, k)), x_zero_point)
+
+    total = accumulate(left, right, (rows, depth), SUMS, batches)
+    return finished(
+        lambda at: total(*at),
+        out,
+        lambda value, at: requantize(value, multiplier, shift, zero_point, low, high),
+    )

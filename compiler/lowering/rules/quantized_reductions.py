@@ -1,0 +1,216 @@
+"""Means, average pools, softmax and norms of int8 tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tvm import te, tirx
+
+from ...ir.tensor_spec import TensorSpec
+from ...quantization import ops as ops
+from ...quantization.arithmetic import INT32_MAX
+from ...quantization.normalization import FRACTION_BITS, exponent_count, root_bits
+from ...quantization.softmax import SUM_BITS
+from ..builder import KernelBuilder
+from ..registry import lowers
+from .axis_reduction import as_result, converted, count_of, reduce_axes, wrap_axes
+from .indices import Index, compute, shape_of, wrap_axis
+from .integers import centered, clamp, multiply_high, reciprocal_square_root, requantize
+from .moments import elements, per_row
+from .row_reduction import row_notes, row_reduce
+from .sliding import from_found, window_sums
+from .windows import Window, framed
+
+penjing = torch.ops.penjing
+
+
+@lowers(penjing.avg_pool_int8.default)
+def avg_pool_int8(
+    x: te.Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    input_zero_point: int,
+    multiplier: int,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """requantize(sum_t (x[n, c, p * stride + t - padding] - input_zero_point))."""
+    both, ones = tuple(padding), (1,) * len(kernel_size)
+    window = Window(stride=tuple(stride), dilation=ones, before=both, after=both)
+    images = framed(x, both, both, input_zero_point, kernel)
+    sums = window_sums(images, window, tuple(kernel_size), out.shape[2:], "int32")
+    zeros = torch.Size(kernel_size).numel() * input_zero_point
+
+    def finish(total: Any, at: Sequence[Index]) -> Any:
+        return requantize(_minus(total, zeros), multiplier, shift, zero_point, low, high)
+
+    return from_found(sums, out, True, finish)
+
+
+@lowers(penjing.mean_int8.default)
+def mean_int8(
+    x: te.Tensor,
+    dim: Sequence[int],
+    keepdim: bool,
+    input_zero_point: int,
+    multiplier: int,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """requantize(sum over `dim` of (x - input_zero_point))."""
+    axes = wrap_axes(list(dim), len(x.shape))
+    zeros = count_of(x, axes) * input_zero_point
+
+    def finish(total: Any) -> Any:
+        return requantize(_minus(total, zeros), multiplier, shift, zero_point, low, high)
+
+    return as_result(reduce_axes(converted(x, "int32"), axes, "sum", kernel), axes, out, finish)
+
+
+@lowers(penjing.softmax_int8.default)
+def softmax_int8(
+    x: te.Tensor,
+    table: te.Tensor,
+    dim: int,
+    inverse: int,
+    shift: int,
+    zero_point: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """clamp(zero_point + round(e * factor / 2^down)), e = table[max - x], see softmax.py."""
+    axis, rank = wrap_axis(dim, len(out.shape)), len(out.shape)
+    notes = row_notes(axis) if axis == rank - 1 else {}
+    wide = converted(x, "int32")
+    maxima = reduce_axes(wide, (axis,), "max", kernel)
+
+    def row(at: Sequence[Index]) -> list[Index]:
+        return [*at[:axis], *at[axis + 1 :]]
+
+    powers = te.compute(
+        x.shape,
+        lambda *at: table(maxima(*row(at)) - wide(*at)).astype("int32"),
+        name="powers",
+        attrs=notes,
+    )
+    total = reduce_axes(powers, (axis,), "sum", kernel)
+    excess = per_row(total, lambda value: _bits_above(value, SUM_BITS, 31), "excess")
+
+    def factor_of(*at: Index) -> Any:
+        reciprocal = tirx.truncdiv(_int(INT32_MAX), total(*at) >> excess(*at))
+        return (reciprocal * _int(inverse)) >> _int(16)
+
+    rows = shape_of(total)
+    factor = te.compute(rows, factor_of, name="factor", attrs=row_notes(len(rows)))
+
+    def element(at: Sequence[Index]) -> Any:
+        down = tirx.min(excess(*row(at)) + _int(shift), _int(31))
+        half = _int(1) << (down - _int(1))
+        value = (powers(*at) * factor(*row(at)) + half) >> down
+        return clamp(value + _int(zero_point), low, high).astype("int8")
+
+    return compute(out.shape, element, "softmax_int8")
+
+
+@lowers(penjing.normalize_int8.default)
+def normalize_int8(
+    x: te.Tensor,
+    gain: te.Tensor,
+    offset: te.Tensor,
+    axes: int,
+    input_zero_point: int,
+    centered_rows: bool,
+    epsilon: int,
+    shift: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """clamp((normal * gain + offset) >> shift), normal = (n x - sum) / sqrt(n^2 variance)."""
+    sizes = shape_of(x)
+    tail = sizes[len(sizes) - axes :]
+    n = torch.Size(tail).numel()
+    wide = elements(x, lambda at: centered(x(*at), input_zero_point), "wide")
+    squares = elements(wide, lambda at: wide(*at) * wide(*at), "squares")
+    total = row_reduce(wide, axes, "sum", kernel) if centered_rows else None
+    square = row_reduce(squares, axes, "sum", kernel)
+    notes = row_notes(len(sizes) - axes)
+
+    def variance_of(*row: Index) -> Any:
+        value = _long(n) * square(*row).astype("int64")
+        if total is not None:
+            value = value - total(*row).astype("int64") * total(*row).astype("int64")
+        return tirx.max((value << _long(FRACTION_BITS)) + _long(epsilon), _long(1))
+
+    rows = square.shape
+    variance = te.compute(rows, variance_of, name="variance", attrs=notes)
+    exponent = te.compute(
+        rows,
+        lambda *row: _powers_of_four(variance(*row), exponent_count(n)),
+        name="exponent",
+        attrs=notes,
+    )
+
+    def root_of(*row: Index) -> Any:
+        twice = (exponent(*row) * _int(2)).astype("int64")
+        up, down = tirx.max(_long(31) - twice, _long(0)), tirx.max(twice - _long(31), _long(0))
+        return reciprocal_square_root(((variance(*row) << up) >> down).astype("int32"))
+
+    root = te.compute(rows, root_of, name="inverse_root", attrs=notes)
+
+    def element(at: Sequence[Index]) -> Any:
+        row, place = at[: len(at) - axes], at[len(at) - axes :]
+        distance = _int(n) * wide(*at)
+        if total is not None:
+            distance = distance - total(*row)
+        most = 30 + FRACTION_BITS // 2 - root_bits(n)
+        up = tirx.min(_int(most) - exponent(*row), _int(30))
+        normal = multiply_high(distance << up, root(*row))
+        value = multiply_high(normal, gain(*place)) + offset(*place)
+        return clamp(value >> _int(shift), low, high).astype("int8")
+
+    return compute(out.shape, element, "normalize_int8")
+
+
+def _minus(total: Any, zeros: int) -> Any:
+    return total - _int(zeros) if zeros else total
+
+
+def _bits_above(value: Any, first: int, last: int) -> Any:
+    """How many of 2^first, 2^(first + 1), ... below 2^last the value reaches."""
+    reached: Any = _int(0)
+    for bit in range(first, last):
+        reached = reached + tirx.Select(value >= _int(1 << bit), _int(1), _int(0))
+    return reached
+
+
+def _powers_of_four(value: Any, count: int) -> Any:
+    """How many of 1, 4, 16, ... the value reaches."""
+    reached: Any = _int(0)
+    for i in range(count):
+        reached = reached + tirx.Select(value >= _long(1 << 2 * i), _int(1), _int(0))
+    return reached
+
+
+def _int(value: int) -> Any:
+    return tirx.const(value, "int32")
+
+
+def _long(value: int) -> Any:
+    return tirx.const(value, "int64")

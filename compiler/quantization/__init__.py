@@ -1,0 +1,1 @@
+"""The integer arithmetic of quantized programs: docs/quantization.md is its specification."""
