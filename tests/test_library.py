@@ -284,6 +284,12 @@ def test_names_cannot_break_the_c_code() -> None:
     assert '"a\\042b\\134c*/d\\077\\077/\\012"' in (artifact.folder / "model.h").read_text()
 
 
+def test_a_caller_and_its_worker_start_at_the_two_ends_of_a_loop(tmp_path: Path) -> None:
+    sources = [POOL_SOURCE, PROGRAMS / "pool_order.c"]
+    program = build_program(HOST, sources, tmp_path / "pool_order", "-std=c11", "-DMODEL=model")
+    assert subprocess.run([program], check=False, timeout=60).returncode == 0
+
+
 def test_the_thread_pool_has_no_races(tmp_path: Path) -> None:
     sources = [POOL_SOURCE, PROGRAMS / "pool_race.c"]
     options = ["-std=c11", "-g", "-DMODEL=model", "-fsanitize=thread"]

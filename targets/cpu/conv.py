@@ -13,8 +13,9 @@ from ..target import Target
 from .half_arithmetic import for_sums
 from .loops import micro_kernel, split_tiles, store_tile
 from .narrow_operands import block_steps, widen_panels
-from .nests import is_worth_threads, parallelize_tiles
+from .nests import parallelize_tiles
 from .stages import Stage, stage_of, uses
+from .threads import is_worth_threads
 from .tiles import Tile, even_split, most_rows, product_tile
 
 
@@ -41,7 +42,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     store_tile(sch, rows, vectors, vector)
     tiles = math.prod(int(sch.get(loop).extent) for loop in outer)
     widen_panels(sch, stage, target, o_outer if order[0] is o_outer else None, tiles)
-    if parallel and is_worth_threads(stage):
+    if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, [n], order[0])
     left = image_read(stage)
     micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)

@@ -15,8 +15,9 @@ from tvm import ir, s_tir, sym, tirx
 from ..target import Target
 from .conv import image_read, panel_width, sum_length
 from .loops import micro_kernel, split_tiles, store_tile
-from .nests import is_worth_threads, parallelize_tiles
+from .nests import parallelize_tiles
 from .stages import Stage, stage_of
+from .threads import is_worth_threads
 from .tiles import most_rows, product_tile
 
 _LINE_BYTES = 64  # of a cache
@@ -57,7 +58,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     store_tile(sch, rows, vectors, vector)
-    if parallel and is_worth_threads(stage):
+    if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, [n, *parts] if outside else [n], o_outer if outside else outer[0])
     steps = min(tile.steps, stage.node.iter_vars[-1].dom.extent)
     taps = sch.get_loops(product)[-rank - 1 : -1]

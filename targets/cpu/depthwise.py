@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..target import Target
-from .nests import is_worth_threads, parallelize_tiles
+from .nests import parallelize_tiles
 from .peel import HINT, PEEL, PEEL_LANES
 from .stages import Stage, stage_of
+from .threads import is_worth_threads
 from .tiles import IN_ORDER, is_arm
 
 MOST_PRODUCTS = 512  # of a tile as straight code; above, outer axes of taps are loops
@@ -61,7 +62,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     _straight(sch, [*inner, inside[0]], inside[1])
-    if parallel and is_worth_threads(stage):
+    if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, batch, order[0])
     _accumulate(sch, stage, slides, math.prod(tile) * vectors, lanes)
     return {stage.name, stage_of(sch, tail).name}

@@ -14,9 +14,10 @@ from ..target import Target
 from .half_arithmetic import for_sums
 from .loops import micro_kernel, split_tiles, store_tile
 from .narrow_operands import block_steps, widen_panels
-from .nests import is_worth_threads, parallelize_tiles
+from .nests import parallelize_tiles
 from .pack_rows import has_whole_tiles, packed_operand, schedule_packing
 from .stages import Stage, stage_of, stages, touches, uses
+from .threads import is_worth_threads
 from .tiles import Tile, product_tile
 
 ENOUGH_TILES = 8  # of the outer loop, so that threads end at nearly the same time
@@ -40,13 +41,14 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, inner, preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     store_tile(sch, [rows], vectors, vector)
-    if parallel and is_worth_threads(stage):
+    if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, batch, outer)
     scheduled = {stage.name, stage_of(sch, tail).name}
     if packed is not None:
         whole = outer is rows_outer and has_whole_tiles(packed[0])
         at = rows_outer if whole else None
-        scheduled.add(schedule_packing(sch, packed[0], at, parallel))
+        shared = parallel and is_worth_threads(packed[0], target)
+        scheduled.add(schedule_packing(sch, packed[0], at, shared))
     at = cols_outer if outer is cols_outer else None
     widen_panels(sch, stage, target, at, int(sch.get(rows_outer).extent))
     left = packed[1] if packed else _cacheable_left(stage)

@@ -16,8 +16,8 @@ from tvm import ir, s_tir, tirx
 
 from ..target import Target
 from .axes import Axis, digits, merged_axes, substituted
-from .nests import is_worth_threads
 from .stages import Stage, collect
+from .threads import is_worth_threads
 
 _BITS = 128  # of the vectors that are interleaved: wider ones cross the lanes of x86
 _INTERLEAVED = 4  # rows that vectors are loaded from or stored to at once: ld4, st4
@@ -71,7 +71,7 @@ def move_of(stage: Stage, target: Target) -> Move | None:
 
 def schedule(sch: Any, move: Move, target: Target, parallel: bool) -> None:
     """Put tiles in the place of the stage's loops."""
-    put(sch, move.stage, nest(move, target, parallel and is_worth_threads(move.stage)))
+    put(sch, move.stage, nest(move, target, parallel and is_worth_threads(move.stage, target)))
 
 
 def put(sch: Any, stage: Stage, body: Any) -> None:

@@ -1,6 +1,5 @@
 """Loop nests of single stages: contiguous loops fused, the innermost one a vector."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ from ..target import Target
 from .flatten import position
 from .loops import split_tiles
 from .stages import Stage, cost, uses
+from .threads import is_worth_threads
 
 UNROLL = 4  # vectors per iteration of an elementwise loop
 SIMPLE = 32  # float operations of an element; with more, temporaries of four vectors get spilled
-PARALLEL_WORK = 16384  # loop iterations below which starting threads costs more than it saves
 
 
 def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, parallel: bool) -> None:
@@ -23,17 +22,17 @@ def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, paralle
         return
     lanes = target.lanes(_bits(stage))
     if stage.kind == "reduction":
-        _reduction(sch, stage, lanes, first, parallel)
+        _reduction(sch, stage, target, first, parallel)
     else:
         _elementwise(sch, stage, lanes, first)
         if parallel:
-            _parallelize(sch, stage)
+            _parallelize(sch, stage, target)
 
 
-def _parallelize(sch: Any, stage: Stage) -> None:
+def _parallelize(sch: Any, stage: Stage, target: Target) -> None:
     """Run the outermost loop of a nest on the thread pool, if it is worth it."""
     loops = sch.get_loops(stage.block)
-    if not loops or not is_worth_threads(stage):
+    if not loops or not is_worth_threads(stage, target):
         return
     outer, loop = loops[0], sch.get(loops[0])
     if loop.kind == tirx.ForKind.SERIAL and int(loop.extent) > 1:
@@ -50,11 +49,6 @@ def parallelize_tiles(sch: Any, outer: list[Any], tiles: Any) -> None:
         return
     shared = outer if sch.get(tiles).annotations else [*outer, tiles]
     sch.parallel(sch.fuse(*shared) if len(shared) > 1 else shared[0])
-
-
-def is_worth_threads(stage: Stage) -> bool:
-    """Whether the stage takes longer than waking a thread."""
-    return math.prod(int(v.dom.extent) for v in stage.node.iter_vars) >= PARALLEL_WORK
 
 
 def vectorize(sch: Any, loop: Any, lanes: int, unroll: int = 1) -> list[Any]:
@@ -85,7 +79,7 @@ def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
         sch.fuse(*loops[:-1])
 
 
-def _reduction(sch: Any, stage: Stage, lanes: int, first: int, parallel: bool) -> None:
+def _reduction(sch: Any, stage: Stage, target: Target, first: int, parallel: bool) -> None:
     """Reduction loops outside, a few vectors of results inside."""
     loops = sch.get_loops(stage.block)
     count = len(stage.reduce_axes)
@@ -97,12 +91,12 @@ def _reduction(sch: Any, stage: Stage, lanes: int, first: int, parallel: bool) -
         spatial = [*spatial[:-fusable], sch.fuse(*spatial[-fusable:])]
     vectorizes = _vectorizes(stage)
     if vectorizes:
-        vectors, inner = _split_vectors(sch, spatial[-1], lanes)
+        vectors, inner = _split_vectors(sch, spatial[-1], target.lanes(_bits(stage)))
         sch.reorder(*reduce, vectors, inner)
         sch.unroll(vectors)
         sch.vectorize(inner)
     if parallel:  # decomposed loops cannot be marked any more
-        _parallelize(sch, stage)
+        _parallelize(sch, stage, target)
     init = sch.decompose_reduction(stage.block, reduce[0])
     if vectorizes:
         *_, vectors, inner = sch.get_loops(init)

@@ -3,9 +3,8 @@
 from typing import Any
 
 from .loops import split_tiles
-from .nests import is_worth_threads
 from .peel import HINT
-from .stages import Stage, stage_of, stages
+from .stages import Stage, stages
 
 TEMPLATE = "pack_rows"  # attrs={"schedule": ...} of such a stage
 _GROUPS = 2  # groups of columns copied per iteration: then reads and writes both come in pairs
@@ -41,7 +40,7 @@ def schedule_packing(sch: Any, packing: Stage, at: Any, parallel: bool) -> str:
     for loop in (inner, row):
         if loop is not None:
             sch.unroll(loop)
-    if at is None and parallel and is_worth_threads(stage_of(sch, block)):
+    if at is None and parallel:
         sch.parallel(tiles)
     return packing.name
 

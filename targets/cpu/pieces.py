@@ -17,8 +17,8 @@ from tvm import ir, s_tir, sym, tirx
 from ..target import Target
 from .axes import digits, merged_axes, substituted
 from .moves import move_of, nest, put
-from .nests import is_worth_threads
 from .stages import Stage, collect, uses
+from .threads import is_worth_threads
 
 _MOST = 64  # boxes of one stage
 _TRIED = 512  # places of an axis at which a condition that is no line is looked at
@@ -65,7 +65,7 @@ def schedule(
     """Put a loop nest for each box in the place of the stage's loops."""
     nests = []
     for box in boxes:
-        shared = parallel and is_worth_threads(box)
+        shared = parallel and is_worth_threads(box, target)
         move = move_of(box, target)
         nests.append(nest(move, target, shared) if move else _copy(box, target, shared))
     put(sch, stage, tirx.SeqStmt(nests) if len(nests) > 1 else nests[0])

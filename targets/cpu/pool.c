@@ -4,13 +4,14 @@
  * Kernels call `MODEL_parallel_launch` (the name penjing gives to TVM's weak launch pointer), which
  * splits one loop into tasks. All state of a launch is one 64-bit ticket,
  *
- *     epoch : 32 | tasks : 16 | next : 16
+ *     epoch : 32 | first : 16 | end : 16
  *
- * and whoever advances `next` by compare-and-swap has claimed that task. The caller claims tasks
- * like any worker and afterwards waits only for tasks that a worker has really begun, never for a
- * worker to wake up: on a busy machine a launch degrades to a plain loop. The number of tasks has
- * to be in the ticket: a late worker that read it elsewhere could claim a task of the next launch
- * with the limit of the one before.
+ * where [first, end) are the tasks that nobody has claimed yet. The caller claims the first one by
+ * compare-and-swap, workers the last one: from loop to loop each finds in its cache what it wrote
+ * itself. The caller then waits only for tasks that a worker has really begun, never for a worker
+ * to wake up: on a busy machine a launch degrades to a plain loop. Both bounds have to be in the
+ * ticket: a late worker that read one elsewhere could claim a task of the next launch by the bound
+ * of the one before.
  *
  * There is one launch at a time. A second caller does not wait, it runs its loop alone.
  */
@@ -53,6 +54,7 @@ static _Atomic uint64_t ticket;
 static _Atomic uint32_t finished; /* tasks of this epoch */
 static _Atomic(task_function) job;
 static _Atomic(void *) job_data;
+static _Atomic int32_t job_tasks;
 static _Atomic int failure;
 
 static atomic_int workers;  /* running ones */
@@ -68,22 +70,25 @@ static uint32_t epoch_of(uint64_t t)
     return (uint32_t)(t >> 32);
 }
 
-/* Run tasks of the current epoch until none is left to claim. */
-static void work(void)
+enum end { FIRST, LAST };
+
+/* Run tasks of the current epoch, from one end, until none is left to claim. */
+static void work(enum end from)
 {
     for (;;) {
         uint64_t t = atomic_load_explicit(&ticket, memory_order_acquire);
-        uint32_t tasks = (uint32_t)(t >> 16) & 0xffff, next = (uint32_t)t & 0xffff;
+        uint32_t first = (uint32_t)(t >> 16) & 0xffff, end = (uint32_t)t & 0xffff;
         task_function run = atomic_load_explicit(&job, memory_order_relaxed);
         void *data = atomic_load_explicit(&job_data, memory_order_relaxed);
-        if (next >= tasks)
+        environment env = {NULL, atomic_load_explicit(&job_tasks, memory_order_relaxed)};
+        if (first >= end)
             return;
-        /* Fails if a new epoch began, so `run` and `data` belong to the claimed task. */
-        if (!atomic_compare_exchange_weak_explicit(&ticket, &t, t + 1, memory_order_acq_rel,
+        /* Fails if a new epoch began, so what was read of the job belongs to the claimed task. */
+        uint64_t claimed = from == FIRST ? t + (1 << 16) : t - 1;
+        if (!atomic_compare_exchange_weak_explicit(&ticket, &t, claimed, memory_order_acq_rel,
                                                    memory_order_relaxed))
             continue;
-        environment env = {NULL, (int32_t)tasks};
-        int status = run((int)next, &env, data);
+        int status = run((int)(from == FIRST ? first : end - 1), &env, data);
         if (status != 0)
             atomic_store_explicit(&failure, status, memory_order_relaxed);
         atomic_fetch_add_explicit(&finished, 1, memory_order_release);
@@ -94,7 +99,7 @@ static void work(void)
 static void publish(uint32_t tasks)
 {
     uint64_t epoch = (uint64_t)epoch_of(atomic_load(&ticket)) + 1;
-    atomic_store(&ticket, epoch << 32 | (uint64_t)tasks << 16);
+    atomic_store(&ticket, epoch << 32 | tasks);
     if (atomic_load(&sleepers) != 0) {
         pthread_mutex_lock(&sleep_lock);
         pthread_cond_broadcast(&wake);
@@ -125,7 +130,7 @@ static void *worker(void *first_epoch)
         seen = epoch_of(atomic_load(&ticket));
         if (atomic_load(&stopping))
             return NULL;
-        work();
+        work(LAST);
     }
 }
 
@@ -149,8 +154,9 @@ static int launch(task_function run, void *data, int wanted)
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
     atomic_store_explicit(&job, run, memory_order_relaxed);
     atomic_store_explicit(&job_data, data, memory_order_relaxed);
+    atomic_store_explicit(&job_tasks, tasks, memory_order_relaxed);
     publish((uint32_t)tasks);
-    work();
+    work(FIRST);
     for (int spin = 0; atomic_load_explicit(&finished, memory_order_acquire) < (uint32_t)tasks; spin++)
         if (spin < SPINS)
             RELAX();

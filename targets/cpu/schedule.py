@@ -17,10 +17,10 @@ from ..target import Target
 from . import conv, conv_parts, depthwise, gemm, moves, pieces, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
-from .nests import is_worth_threads, schedule_nest
+from .nests import schedule_nest
 from .seed_sums import seed_sums
 from .stages import Stage, stage_of, stages
-from .threads import run_tasks
+from .threads import is_worth_threads, run_tasks
 
 _TEMPLATES = {
     "gemm": gemm.schedule,
@@ -100,7 +100,7 @@ def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) 
         if not _move_into(sch, stage, row_loops):
             row_loops.append(_row_loop(sch, stage, stage.rows))
     for row in row_loops:
-        if parallel and any(is_worth_threads(stage) for stage in row.members):
+        if parallel and any(is_worth_threads(stage, target) for stage in row.members):
             sch.parallel(row.loop)
         for stage in row.members:
             schedule_nest(sch, stage, target, first=1, parallel=False)

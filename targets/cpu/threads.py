@@ -1,14 +1,35 @@
-"""Loops that a lowering rule wrote for threads, and the scratch memory of parallel iterations."""
+"""Which loops threads share, and the scratch memory of parallel iterations."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import tvm_ffi
 from tvm import ir, tirx
 
-from .stages import collect
+from ..target import Target
+from .stages import Stage, collect
+
+# From which on threads share a stage. One core of a Zen 4 server gives 16 tasks to another one and
+# waits for them in 1.5 us, and fetches what the other one wrote at 4 GB/s (the fastest tenth of
+# 2000 launches, real-time priority). Either of these takes one core some 10 to 35 us: ResNet-8 is
+# slower on two threads than on one if it shares what takes less.
+SHARED_ELEMENTS = 1 << 15  # moved through memory
+SHARED_PRODUCTS = 1 << 17  # vectors multiplied and added in registers
+_FEW = 2  # times that an element is used which comes from memory rather than from a cache
 
 TASKS = "tasks"  # annotation: iterations are independent of each other and worth a thread
+
+
+def is_worth_threads(stage: Stage, target: Target) -> bool:
+    """Whether a stage takes several times as long as sharing it, and moving what it reads."""
+    notes = stage.node.annotations
+    if "multiply_adds" in notes:  # statements
+        return int(notes["multiply_adds"]) >= SHARED_PRODUCTS * target.lanes(32)
+    iterations = math.prod(int(v.dom.extent) for v in stage.node.iter_vars)
+    sizes = [math.prod(map(int, load.source.ty.shape)) for load in stage.loads]
+    moved = max([math.prod(stage.extents), *(n for n in sizes if iterations <= _FEW * n)])
+    return moved >= SHARED_ELEMENTS or iterations >= SHARED_PRODUCTS * target.lanes(32)
 
 
 def run_tasks(func: Any, parallel: bool) -> Any:

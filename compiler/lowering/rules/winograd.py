@@ -140,7 +140,7 @@ def _stage(images: Images, packed: te.Tensor, plan: Plan) -> te.Tensor:
         in_buffers=read,
         out_buffers=written,
         dtype=["float32"] * len(shapes),
-        attrs={"schedule": "winograd"},
+        attrs={"schedule": "winograd", "multiply_adds": plan.multiply_adds},
     )
     return results[0]
 

@@ -4,15 +4,14 @@ The kernel comes from its rule as statements (statements.py) that store sums; wh
 element by element, then stores the result of the kernel where those stores were.
 """
 
-import math
 from typing import Any
 
 import tvm_ffi
 from tvm import ir, s_tir, tirx
 
 from ...target import Target
-from ..nests import PARALLEL_WORK
 from ..stages import Stage, collect, cost, stages, touches
+from ..threads import is_worth_threads
 from .loops import REPEATED, SHARED
 
 STRAIGHT = 12  # float operations of an epilogue that is written out for each output of a tile
@@ -25,7 +24,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     body = stage.node.body
     if epilogue is not None:
         body = _with_epilogue(body, sums, epilogue.node)
-    worth = math.prod(int(n) for n in sums.ty.shape) >= PARALLEL_WORK
+    worth = is_worth_threads(stage, target)
     body = _with_threads(body, parallel and worth)
     _replace(sch, stage, body, sums, epilogue)
     return {stage.name} | ({epilogue.name} if epilogue is not None else set())

@@ -58,6 +58,11 @@ class Plan:
         return self.batch * self.grid[0] * self.grid[1]
 
     @property
+    def multiply_adds(self) -> int:
+        """Of the products, without the transforms."""
+        return self.tiles * self.positions * self.depth * self.outputs
+
+    @property
     def all_panels(self) -> int:
         """Panels of all blocks that have tiles."""
         return -(-self.tiles // self.rows)
