@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from penjing.compiler.batched_run import run_batched
 from penjing.compiler.ir.program import Program
 
 from .sentences_corpus import documentation, licenses
@@ -22,8 +23,9 @@ from .sentences_everyday import composed, written
 from .table import markdown
 
 LENGTH = 128  # tokens, padded
+BATCH = 16  # sentences embedded at once
 Tokens = tuple[Tensor, Tensor]
-Embeds = Program | Callable[[Tensor, Tensor], Tensor]  # a program is traced for one sentence
+Embeds = Program | Callable[[Tensor, Tensor], Tensor]
 PAIRS_OF_LICENSES = 210  # of each kind a third
 
 
@@ -47,16 +49,16 @@ def encoder() -> SentenceEncoder:
     return SentenceEncoder(BertModel.from_pretrained(_folder())).eval()
 
 
-def tokenized(texts: Sequence[str]) -> Tokens:
-    """Token ids and attention mask, int64 [N,128] each."""
-    size = {"padding": "max_length", "max_length": LENGTH, "truncation": True}
+def tokenized(texts: Sequence[str], length: int = LENGTH) -> Tokens:
+    """Token ids and attention mask, int64 [N,length] each."""
+    size = {"padding": "max_length", "max_length": length, "truncation": True}
     tokens = _tokenizer()(list(texts), return_tensors="pt", **size)
     return tokens["input_ids"], tokens["attention_mask"]
 
 
 def calibration_sentences(count: int) -> list[str]:
     """Sentences to calibrate or to train with: two thirds documentation, one third composed."""
-    prose = documentation()
+    prose = list(documentation())
     random.Random(0).shuffle(prose)
     from_grammar = max(count // 3, count - len(prose))
     texts = prose[: count - from_grammar] + composed(from_grammar)
@@ -64,9 +66,9 @@ def calibration_sentences(count: int) -> list[str]:
     return texts
 
 
-def calibration_batches(count: int, batch: int = 1) -> list[Tokens]:
+def calibration_batches(count: int, batch: int = 1, length: int = LENGTH) -> list[Tokens]:
     """The tokens of `count` calibration sentences in batches; what is left over is dropped."""
-    ids, mask = tokenized(calibration_sentences(count))
+    ids, mask = tokenized(calibration_sentences(count), length)
     chunks = zip(ids.split(batch), mask.split(batch), strict=True)
     return [chunk for chunk in chunks if len(chunk[0]) == batch]
 
@@ -77,12 +79,11 @@ def held_out_pairs() -> list[tuple[str, str, str]]:
 
 
 def embed(model: Embeds, texts: Sequence[str]) -> Tensor:
-    """The embeddings [N,384] of sentences."""
-    run: Callable[..., Any] = model.run if isinstance(model, Program) else model
-    rows = zip(*(column.split(1) for column in tokenized(texts)), strict=True)
+    """The embeddings [N,384] of sentences, from a program of any length or a function."""
+    length = model.inputs[0].shape[1] if isinstance(model, Program) else LENGTH
+    columns = (column.split(BATCH) for column in tokenized(texts, length))
     with torch.no_grad():
-        found = [run(*row) for row in rows]
-    return torch.cat([each[0] if isinstance(each, list | tuple) else each for each in found])
+        return torch.cat([_run(model, rows) for rows in zip(*columns, strict=True)])
 
 
 def score(compressed: Embeds, original: Embeds) -> tuple[float, float]:
@@ -132,6 +133,12 @@ def _everyday_pairs() -> Iterator[tuple[str, str, str]]:
         yield "everyday, same", sentence, same
         yield "everyday, related", sentence, related
         yield "everyday, unrelated", related, stranger
+
+
+def _run(model: Embeds, tokens: Tokens) -> Tensor:
+    if isinstance(model, Program):
+        return run_batched(model, tokens).outputs[0]
+    return model(*tokens)
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 Nothing is downloaded, and the versions that constraints.txt pins always give the same sentences.
 """
 
+import functools
 import importlib
 import inspect
 import re
@@ -19,13 +20,15 @@ _SENTENCE_ENDS = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 _PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'\"()/-]+[.!?]")
 
 
-def documentation() -> list[str]:
+@functools.cache
+def documentation() -> tuple[str, ...]:
     """Sentences of Python's language reference, of data sets' descriptions and of docstrings."""
     reference = [topics[name] for name in sorted(topics)]
     return sentences([*reference, *_descriptions(), *_docstrings()])
 
 
-def licenses() -> list[str]:
+@functools.cache
+def licenses() -> tuple[str, ...]:
     """Sentences of the licenses that come with packages, neighbors in their text side by side."""
     files = [file for name in LICENSED for file in metadata.files(name) or []]
     chosen = (file for file in files if "dist-info" in str(file) and "LICEN" in file.name.upper())
@@ -33,13 +36,13 @@ def licenses() -> list[str]:
     return sentences(path.read_text(errors="ignore") for path in located if path.is_file())
 
 
-def sentences(texts: Iterable[str]) -> list[str]:
+def sentences(texts: Iterable[str]) -> tuple[str, ...]:
     """The sentences of 6 to 40 words of letters, figures and punctuation, each once."""
     paragraphs = (part for text in texts for part in re.split(r"\n\s*\n", text))
     pieces = (
         piece for part in paragraphs for piece in _SENTENCE_ENDS.split(" ".join(part.split()))
     )
-    return list(dict.fromkeys(piece for piece in pieces if _is_prose(piece)))
+    return tuple(dict.fromkeys(piece for piece in pieces if _is_prose(piece)))
 
 
 def _is_prose(text: str) -> bool:
