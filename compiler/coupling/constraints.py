@@ -29,7 +29,7 @@ class Box(Constraint):
     block: Block
 
     def settle(self, atoms: Atoms) -> bool:
-        """Decide for the longest dimension if nothing else did."""
+        """Decide for a dimension if nothing else did."""
         if deciding_dims(atoms, self.block):
             return False
         _decide(atoms, self.block)
@@ -96,6 +96,16 @@ def deciding_dims(atoms: Atoms, block: Block) -> list[int]:
 
 
 def _decide(atoms: Atoms, block: Block) -> None:
-    longest = max(block.dims, key=lambda dim: (block.atoms.shape[block.axis(dim)], -dim))
-    rows = block.rows(longest)
+    """Let the dimension decide that leaves the most units, the longest of several."""
+    units = {dim: (_units(atoms, block, dim), len(block.rows(dim)), -dim) for dim in block.dims}
+    rows = block.rows(max(units, key=lambda dim: units[dim]))
     atoms.union(rows[:, :1], rows)
+
+
+def _units(atoms: Atoms, block: Block, dim: int) -> int:
+    """How many classes there would be if each position of a dimension were dropped as a whole."""
+    numbers = np.unique(atoms.find(block.rows(dim)), return_inverse=True)[1]
+    trial = Atoms()
+    classes = trial.new(numbers.max() + 1, 0)[numbers.reshape(block.rows(dim).shape)]
+    trial.union(classes[:, :1], classes)
+    return len(np.unique(trial.find(classes)))

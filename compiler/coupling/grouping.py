@@ -15,7 +15,7 @@ from .groups import Group, Kind, Locked, Member
 from .labels import Labels
 from .rules.convolution import CONVOLUTIONS
 
-_TOGETHER = "all of its positions would go together"
+_ALONE = "something holds nothing else, and would be empty"
 
 
 def groups_of(flow: Flow) -> tuple[Group, ...]:
@@ -54,14 +54,15 @@ def locked_of(flow: Flow, groups: tuple[Group, ...]) -> tuple[Locked, ...]:
 
 
 def module_of(call: Node, weight: str) -> str:
-    """The module path of a call, or else that of its weight."""
-    return origin_of(call).module_path or weight.rpartition(".")[0] or weight
+    """The module path of a call, or that of its weight where it says more."""
+    path, stem = origin_of(call).module_path, weight.rpartition(".")[0]
+    return path if path and not stem.startswith(f"{path}.") else stem or weight
 
 
 def _reason(flow: Flow, atom: int, use: Use) -> tuple[str, str]:
     if flow.atoms.is_locked(np.array([atom])).all():
         return flow.atoms.reason(atom)
-    return _TOGETHER, origin_of(use.call).module_path
+    return _ALONE, origin_of(use.call).module_path
 
 
 def _dimensions(flow: Flow) -> Iterator[Ints]:

@@ -76,9 +76,10 @@ def transposed_convolution(
     kernel, source = flow.of(weight), _channels(flow, x, weight)
     flow.atoms.union(source, kernel.atoms(0))
     outputs = kernel.atoms(1)
-    flow.use(weight, 0, "in")
-    flow.use(weight, 1, "out")
-    if groups > 1 and _by_whole_groups(groups, kernel.shape[1]):
+    whole = groups > 1 and _by_whole_groups(groups, kernel.shape[1])
+    flow.use(weight, 0, "out" if whole else "in")
+    flow.use(weight, 1, "in" if whole else "out")
+    if whole:
         firsts = _tied(flow, source, groups, axis=1)
         flow.lock(outputs, _WHOLE)
         outputs = np.repeat(firsts, kernel.shape[1])

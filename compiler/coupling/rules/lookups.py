@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.fx import Node
 
@@ -32,30 +33,45 @@ def index_select(flow: Flow, node: Node, x: Node, dim: int, index: Node) -> Labe
     dim %= len(labels.shape)
     flow.lock_all(flow.of(index), _LOOKED_UP)
     if index.op == "get_attr":
-        positions = flow.program.weight(index).numpy().astype("int64").reshape(-1)
-        pick_survivors(flow, node, labels.block(dim), dim, positions)
-        return picked(flow, labels, dim, positions)
+        return _constant_positions(flow, node, labels, dim, index)
     labels = flow.lock_dim(labels, dim, _LOOKED_UP)
     return labels.with_block(dim, flow.fixed_block(dim, node_spec(node).shape[dim], _LOOKED_UP))
 
 
 @couples(_ATEN.index.Tensor)
 def index(flow: Flow, node: Node, x: Node, indices: Sequence[Node | None]) -> Labels:
-    """Looked up dimensions stay whole, and are replaced by those of the indices."""
+    """Looked up dimensions stay whole, and are replaced by those of the indices.
+
+    Constant positions of one dimension are those of a slice.
+    """
     labels, shape = flow.of(x), node_spec(node).shape
     given = [dim for dim, index in enumerate(indices) if index is not None]
+    operands = [index for index in indices if index is not None]
+    for operand in operands:
+        flow.lock_all(flow.of(operand), _LOOKED_UP)
+    first = operands[0]
+    if len(operands) == 1 and first.op == "get_attr" and _is_row_of_numbers(first):
+        return _constant_positions(flow, node, labels, given[0], first)
     for dim in given:
         labels = flow.lock_dim(labels, dim, _LOOKED_UP)
-    for operand in indices:
-        if operand is not None:
-            flow.lock_all(flow.of(operand), _LOOKED_UP)
     rest = [dim for dim in range(len(labels.shape)) if dim not in given]
     width = len(shape) - len(rest)
     adjacent = given == list(range(given[0], given[-1] + 1))
-    first = given[0] if adjacent else 0
-    free = [dim for dim in range(len(shape)) if not first <= dim < first + width]
+    start = given[0] if adjacent else 0
+    free = [dim for dim in range(len(shape)) if not start <= dim < start + width]
     places = dict(zip(rest, free, strict=True))
     blocks = [b.moved(places) for b in labels.blocks if not set(b.dims) & set(given)]
-    looked = range(first, first + width)
+    looked = range(start, start + width)
     fixed: list[Block] = [flow.fixed_block(dim, shape[dim], _LOOKED_UP) for dim in looked]
     return Labels(shape, (*blocks, *fixed))
+
+
+def _constant_positions(flow: Flow, node: Node, labels: Labels, dim: int, index: Node) -> Labels:
+    positions = flow.program.weight(index).numpy().astype(np.int64) % labels.shape[dim]
+    pick_survivors(flow, node, labels.block(dim), dim, positions)
+    return picked(flow, labels, dim, positions)
+
+
+def _is_row_of_numbers(index: Node) -> bool:
+    spec = node_spec(index)
+    return len(spec.shape) == 1 and spec.torch_dtype in (torch.int64, torch.int32)

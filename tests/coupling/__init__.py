@@ -1,0 +1,1 @@
+"""What must be pruned together, and that pruning is exact."""
