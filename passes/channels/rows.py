@@ -1,0 +1,54 @@
+"""Rows for least squares: every position of every sample, or as many of them as are needed."""
+
+import torch
+from torch import Tensor
+
+from .least_squares import NormalEquations
+from .readers import Reader
+
+_ROWS_PER_FEATURE = 16  # more hardly change a fit with a ridge, and cost time
+_FEWEST_ROWS = 4096
+_CHUNK = 1 << 24  # elements of features at once
+
+
+def add_rows(
+    equations: NormalEquations,
+    reader: Reader,
+    source: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    batches: int,
+    generator: torch.Generator,
+) -> None:
+    """Add what a layer read in one batch, with the results that are wanted for it.
+
+    Args:
+        equations: Of the layer's features.
+        reader: The layer.
+        source: What it read, [samples, ...].
+        targets: The wanted results as [rows, outputs].
+        weights: What a row counts, [samples, positions...].
+        batches: How many batches share the rows that are enough.
+        generator: Draws the rows where there are more than enough.
+    """
+    enough = -(-max(_FEWEST_ROWS, _ROWS_PER_FEATURE * reader.feature_count) // batches)
+    chosen = _thinned(weights.flatten(), enough, generator)
+    samples = source.shape[0]
+    rows = len(chosen) // samples
+    step = max(1, _CHUNK // max(1, rows * reader.feature_count))
+    for start in range(0, samples, step):
+        part = chosen[start * rows : (start + step) * rows]
+        used = part.nonzero()[:, 0]
+        features = reader.features(source[start : start + step])[used]
+        equations.add(features, targets[start * rows : (start + step) * rows][used], part[used])
+
+
+def _thinned(weights: Tensor, enough: int, generator: torch.Generator) -> Tensor:
+    """The weights, 0 for rows that are left out; their sum is about the same."""
+    used = weights.nonzero()[:, 0]
+    if len(used) <= enough:
+        return weights
+    drawn = used[torch.randperm(len(used), generator=generator)[:enough]]
+    thinned = torch.zeros_like(weights)
+    thinned[drawn] = weights[drawn] * (len(used) / enough)
+    return thinned
