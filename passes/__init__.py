@@ -10,6 +10,7 @@ from .fuse_attention import FuseAttention as FuseAttention
 from .fuse_linear import FuseLinear as FuseLinear
 from .fuse_regions import FuseRegions as FuseRegions
 from .prune_channels import PruneChannels as PruneChannels
+from .prune_weights import PruneWeights as PruneWeights
 from .reduce_precision import ReducePrecision as ReducePrecision
 from .remove_duplicates import RemoveDuplicates as RemoveDuplicates
 from .remove_no_ops import RemoveNoOps as RemoveNoOps
