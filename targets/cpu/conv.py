@@ -18,6 +18,8 @@ from .stages import Stage, stage_of, uses
 from .threads import is_worth_threads
 from .tiles import Tile, even_split, most_rows, product_tile
 
+LINE_BYTES = 64  # of a cache
+
 
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
@@ -35,13 +37,15 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         y_outer, y = split_tiles(sch, space[-2], beside)
         rows, outer = [y, x], [*space[:-2], y_outer, x_outer]
     o_outer, vectors, vector = split_tiles(sch, o, max(1, panel // lanes), min(panel, lanes))
-    order = [o_outer, *outer] if _panels_outside(stage, target) else [outer[0], o_outer, *outer[1:]]
+    many = int(sch.get(n).extent) * int(sch.get(outer[0]).extent)
+    outside = panels_outside(stage, target, rank=len(space), rows=many)
+    order = [o_outer, *outer] if outside else [outer[0], o_outer, *outer[1:]]
     sch.reorder(n, *order, *rows, vectors, vector)
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     store_tile(sch, rows, vectors, vector)
     tiles = math.prod(int(sch.get(loop).extent) for loop in outer)
-    widen_panels(sch, stage, target, o_outer if order[0] is o_outer else None, tiles)
+    widen_panels(sch, stage, target, o_outer if outside else None, tiles)
     if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, [n], order[0])
     left = image_read(stage)
@@ -94,20 +98,40 @@ def _rows_beside(stage: Stage, target: Target, tile: Tile) -> int:
     return even_split(stage.extents[-3], max(1, most // tile.rows))
 
 
-def _panels_outside(stage: Stage, target: Target) -> bool:
+def panels_outside(stage: Stage, target: Target, *, rank: int, rows: int, groups: int = 1) -> bool:
     """Whether all positions are computed for one panel of weights before the next.
 
-    Estimates the bytes that come from beyond the first level cache: with the panels outside, the
-    image once for every panel, else the weights once for every row of tiles.
+    Estimates the bytes that come from beyond the first level cache: with the panels outside, what
+    a part reads of the image once for each of its panels, in whole cache lines; else the weights
+    once for every row of tiles. Parts are groups of channels, or residues of positions, which all
+    read the same channels.
+
+    Args:
+        stage: The accumulation.
+        target: The CPU.
+        rank: How many axes of positions it has.
+        rows: Rows of tiles of all images.
+        groups: Groups of channels.
     """
-    *_, rows, _, channels = [1, *stage.extents]
-    panels = channels / panel_width(stage)
-    weights = 4 * sum_length(stage) * channels
-    images = [math.prod(map(int, load.source.ty.shape)) for load in stage.loads]
-    image = 4 * min(images)
+    panel, depth = panel_width(stage), int(stage.node.iter_vars[-1].dom.extent)
+    panels = math.prod(stage.extents[1 + rank :]) / panel
+    weights = 4 * sum_length(stage) * panel * panels
     if weights <= target.l1d_bytes // 2:
         return False
-    return panels * image + weights <= rows * weights + image
+    positions = math.prod(stage.extents[: 1 + rank])
+    image = 4 * min(_image_size(stage) / groups, positions * sum_length(stage))
+    lines = max(1.0, LINE_BYTES / (4 * depth)) if groups > 1 else 1.0
+    return panels * image * lines + weights <= rows * weights + image * groups
+
+
+def _image_size(stage: Stage) -> int:
+    """Elements from the first to the last one of the image: a view may count some repeatedly."""
+    o = stage.axes[-1]
+    sources = [load.source for load in stage.loads if not any(uses(i, o) for i in load.indices)]
+    return max(
+        1 + sum((int(n) - 1) * step for n, step in zip(s.ty.shape, stage.strides(s), strict=True))
+        for s in sources
+    )
 
 
 def _epilogue(sch: Any, stage: Stage) -> Any:

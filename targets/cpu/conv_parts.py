@@ -13,14 +13,12 @@ import tvm_ffi
 from tvm import ir, s_tir, sym, tirx
 
 from ..target import Target
-from .conv import image_read, panel_width, sum_length
+from .conv import image_read, panel_width, panels_outside, sum_length
 from .loops import micro_kernel, split_tiles, store_tile
 from .nests import parallelize_tiles
 from .stages import Stage, stage_of
 from .threads import is_worth_threads
 from .tiles import most_rows, product_tile
-
-_LINE_BYTES = 64  # of a cache
 
 
 def parts_panel(target: Target, own: int) -> int:
@@ -52,7 +50,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         rows, outer = [y, x], [*space[:-2], y_outer, x_outer]
     o_outer, vectors, vector = split_tiles(sch, o, max(1, panel // lanes), min(panel, lanes))
     panels = [*parts, o_outer]
-    outside = _panels_outside(stage, target, panel)
+    many = int(sch.get(n).extent) * int(sch.get(outer[0]).extent)
+    groups = int(stage.node.annotations["groups"])
+    outside = panels_outside(stage, target, rank=rank, rows=many, groups=groups)
     order = [*panels, *outer] if outside else [outer[0], *panels, *outer[1:]]
     sch.reorder(n, *order, *rows, vectors, vector)
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
@@ -174,23 +174,3 @@ def _simplify_indices(sch: Any, block: Any) -> None:
 def _even(size: int, most: int) -> int:
     """The size of the fewest parts that are at most so large and nearly even."""
     return -(-size // -(-size // most))
-
-
-def _panels_outside(stage: Stage, target: Target, panel: int) -> bool:
-    """Whether all positions are computed for one panel of weights before the next.
-
-    Estimates the bytes that come from beyond the first level cache: with the panels outside, what
-    a part reads of the image once for every panel of it, in whole cache lines; else the weights
-    once for every row of tiles.
-    """
-    rank = len(stage.node.annotations["residues"])
-    parts = math.prod(stage.extents[1 + rank :]) // panel
-    weights = 4 * sum_length(stage) * panel * parts
-    if weights <= target.l1d_bytes // 2:
-        return False
-    depth = int(stage.node.iter_vars[-1].dom.extent)
-    image = 4 * math.prod(stage.extents[: 1 + rank]) * depth
-    lines = max(1.0, _LINE_BYTES / (4 * depth))
-    rows = stage.extents[0] * stage.extents[1]
-    again = image * int(stage.node.annotations["groups"])
-    return parts * image * lines + weights <= rows * weights + again
