@@ -114,7 +114,7 @@ def _differentiate(
             raise CompileError(
                 "the loss must be a finite number that depends on the weights",
                 at=f"batch {number}",
-                got=f"{float(value)}",
+                got=f"{float(value.detach())}",
                 fix="check loss=, or the labels in calibration",
             )
         sources = [leaf for leaf, _ in leaves.values()] + [seen[node] for node in taps]
