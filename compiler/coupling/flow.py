@@ -144,6 +144,13 @@ class Flow:
         others = [each for each in labels.blocks if each is not block]
         return Labels(labels.shape, (*others, single, *fixed))
 
+    def apart(self, node: Node) -> Labels:
+        """The labels of an operand of which every dimension stands alone, as those of weights."""
+        labels = self.of(node)
+        for dim in range(len(labels.shape)):
+            labels = self.alone(labels, dim)
+        return labels
+
     def decided(self, labels: Labels, dim: int) -> Labels:
         """Let a dimension of a matrix stand alone; a part of a head as `attention` says."""
         if self.attention == "heads" and labels.block(dim % len(labels.shape)).is_joint:

@@ -42,8 +42,8 @@ def convolution(
     groups: int,
 ) -> Labels:
     """Weight [out, in / groups, window]."""
-    kernel, source = flow.of(weight), _channels(flow, x, weight)
-    outputs = kernel.atoms(0)
+    kernel, labels = flow.apart(weight), _source(flow, x, weight)
+    source, outputs = labels.atoms(1 - len(kernel.shape)), kernel.atoms(0)
     flow.use(weight, 0, "out")
     flow.use(weight, 1, "in")
     if groups == 1:
@@ -56,7 +56,7 @@ def convolution(
     else:
         flow.atoms.union(_tied(flow, source, groups, axis=0), kernel.atoms(1))
         _tied(flow, outputs, groups, axis=0)
-    return _result(flow, node, x, weight, bias, outputs)
+    return _result(flow, node, labels, weight, bias, outputs)
 
 
 @couples(*_TRANSPOSED)
@@ -73,9 +73,9 @@ def transposed_convolution(
     dilation: object,
 ) -> Labels:
     """Weight [in, out / groups, window]."""
-    kernel, source = flow.of(weight), _channels(flow, x, weight)
+    kernel, labels = flow.apart(weight), _source(flow, x, weight)
+    source, outputs = labels.atoms(1 - len(kernel.shape)), kernel.atoms(1)
     flow.atoms.union(source, kernel.atoms(0))
-    outputs = kernel.atoms(1)
     whole = groups > 1 and _by_whole_groups(groups, kernel.shape[1])
     flow.use(weight, 0, "out" if whole else "in")
     flow.use(weight, 1, "in" if whole else "out")
@@ -87,16 +87,16 @@ def transposed_convolution(
     elif groups > 1:
         _tied(flow, source, groups, axis=0)
         outputs = np.tile(outputs, groups)
-    return _result(flow, node, x, weight, bias, outputs)
+    return _result(flow, node, labels, weight, bias, outputs)
 
 
-def _channels(flow: Flow, x: Node, weight: Node) -> Ints:
-    """The atoms of the input's channels, when nothing of its space can be dropped."""
-    labels, spatial = flow.of(x), len(flow.of(weight).shape) - 2
+def _source(flow: Flow, x: Node, weight: Node) -> Labels:
+    """The labels of the input: its channels stand alone, nothing of its space can be dropped."""
+    labels, spatial = flow.of(x), len(flow.apart(weight).shape) - 2
     for dim in range(-spatial, 0):
         labels = flow.lock_dim(labels, dim, _SPATIAL)
-        flow.lock_dim(flow.of(weight), dim, _WINDOW)
-    return flow.alone(labels, -spatial - 1).atoms(-spatial - 1)
+        flow.lock_dim(flow.apart(weight), dim, _WINDOW)
+    return flow.alone(labels, -spatial - 1)
 
 
 def _by_whole_groups(groups: int, width: int) -> bool:
@@ -120,18 +120,17 @@ def _count_groups(flow: Flow, node: Node, groups: Ints) -> None:
 
 
 def _result(
-    flow: Flow, node: Node, x: Node, weight: Node, bias: Node | None, outputs: Ints
+    flow: Flow, node: Node, source: Labels, weight: Node, bias: Node | None, outputs: Ints
 ) -> Labels:
-    shape, batched = node_spec(node).shape, len(flow.of(x).shape) == len(flow.of(weight).shape)
-    vanishes = flow.of(weight).vanishes(0)
+    shape, batched = node_spec(node).shape, len(source.shape) == len(flow.apart(weight).shape)
+    vanishes = flow.apart(weight).vanishes(0)
     if bias is not None:
-        flow.atoms.union(outputs, flow.of(bias).atoms(0))
+        flow.atoms.union(outputs, flow.apart(bias).atoms(0))
         flow.use(bias, 0, "scale")
-        vanishes = vanishes and flow.of(bias).vanishes(0)
+        vanishes = vanishes and flow.apart(bias).vanishes(0)
     spatial = range(int(batched) + 1, len(shape))
     blocks = [flow.fixed_block(dim, shape[dim], _SPATIAL) for dim in spatial]
     blocks.append(Block((int(batched),), outputs, vanishes))
     if batched:
-        batch = flow.alone(flow.of(x), 0)
-        blocks.append(Block((0,), batch.atoms(0)))
+        blocks.append(Block((0,), flow.alone(source, 0).atoms(0)))
     return Labels(shape, tuple(blocks))

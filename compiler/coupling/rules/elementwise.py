@@ -35,12 +35,12 @@ def elementwise(flow: Flow, node: Node) -> Labels:
 def prelu(flow: Flow, node: Node, x: Node, weight: Node) -> Labels:
     """The slopes go with the channels, dimension 1; one slope serves all."""
     labels = flow.of(x)
-    if flow.of(weight).shape != (1,) and len(labels.shape) > 1:
+    if flow.apart(weight).shape != (1,) and len(labels.shape) > 1:
         labels = flow.alone(labels, 1)
-        flow.unite(labels, 1, flow.of(weight), 0)
+        flow.unite(labels, 1, flow.apart(weight), 0)
         flow.use(weight, 0, "scale")
     elif len(labels.shape) <= 1:
-        flow.lock_all(flow.of(weight), "it is the only slope")
+        flow.lock_all(flow.apart(weight), "it is the only slope")
     return labels
 
 

@@ -19,7 +19,7 @@ _LOOKED_UP = "its positions are looked up by number"
 @couples(_ATEN.embedding.default)
 def embedding(flow: Flow, node: Node, weight: Node, indices: Node, *_: object) -> Labels:
     """Weight [number, features], indices [...] -> [..., features]."""
-    table, rows = flow.of(weight), flow.of(indices).vanishing(False)
+    table, rows = flow.apart(weight), flow.of(indices).vanishing(False)
     flow.lock_dim(table, 0, _LOOKED_UP)
     flow.use(weight, 1, "out")
     features = table.block(1).moved({1: len(rows.shape)})

@@ -101,7 +101,7 @@ def _per_channel(flow: Flow, labels: Labels, *vectors: Node | None) -> Labels:
     """The labels with channels, dimension 1, that go with vectors: weight and bias come first."""
     for vector in vectors:
         if vector is not None:
-            flow.unite(labels, 1, flow.of(vector), 0)
+            flow.unite(labels, 1, flow.apart(vector), 0)
             flow.use(vector, 0, "scale")
     channels = Block((1,), labels.atoms(1), _gives_zero(flow, *vectors[:2]))
     return labels.vanishing(False).with_block(1, channels)
@@ -112,13 +112,13 @@ def _over_last(flow: Flow, node: Node, labels: Labels, count: int, *vectors: Nod
     first = len(labels.shape) - count
     for dim in range(first, len(labels.shape)):
         if flow.through_norms:
-            labels = flow.alone(labels, dim)
+            labels = flow.decided(labels, dim)
             flow.atoms.mark(labels.atoms(dim), INEXACT)
         else:
             labels = flow.lock_dim(labels, dim, "a norm over it")
         for vector in vectors:
             if vector is not None:
-                flow.unite(labels, dim, flow.of(vector), dim - first)
+                flow.unite(labels, dim, flow.apart(vector), dim - first)
                 flow.use(vector, dim - first, "scale")
     scaled = _gives_zero(flow, *vectors)
 
@@ -136,5 +136,5 @@ def _over_last(flow: Flow, node: Node, labels: Labels, count: int, *vectors: Nod
 
 def _gives_zero(flow: Flow, weight: Node | None, bias: Node | None = None) -> bool:
     """Whether scaling by the weight and adding the bias gives 0 at dropped units."""
-    scaled = weight is not None and flow.of(weight).vanishes(-1)
-    return scaled and (bias is None or flow.of(bias).vanishes(-1))
+    scaled = weight is not None and flow.apart(weight).vanishes(-1)
+    return scaled and (bias is None or flow.apart(bias).vanishes(-1))

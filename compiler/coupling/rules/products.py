@@ -21,7 +21,7 @@ _BETWEEN = (Kind.ELEMENTWISE, Kind.VIEW, Kind.MOVE)
 @couples(_ATEN.linear.default)
 def linear(flow: Flow, node: Node, x: Node, weight: Node, bias: Node | None) -> Labels:
     """Weight [out, in] or [in]; bias [out]."""
-    labels, matrix = flow.decided(flow.of(x), -1), flow.of(weight)
+    labels, matrix = flow.decided(flow.of(x), -1), flow.apart(weight)
     flow.sum_over(labels, -1, matrix, -1)
     flow.use(weight, -1, "in")
     rows = labels.part(range(len(labels.shape) - 1))
@@ -30,9 +30,9 @@ def linear(flow: Flow, node: Node, x: Node, weight: Node, bias: Node | None) -> 
     flow.use(weight, 0, "out")
     vanishes = matrix.vanishes(0)
     if bias is not None:
-        flow.unite(matrix, 0, flow.of(bias), 0)
+        flow.unite(matrix, 0, flow.apart(bias), 0)
         flow.use(bias, 0, "scale")
-        vanishes = vanishes and flow.of(bias).vanishes(0)
+        vanishes = vanishes and flow.apart(bias).vanishes(0)
         rows = rows.vanishing(False)
     last = Block((len(rows.shape),), matrix.atoms(0), vanishes)
     return Labels(node_spec(node).shape, (*rows.blocks, last))

@@ -54,7 +54,7 @@ def recurrent(
         below = np.tile(units, directions) if number >= directions else source.atoms(-1)
         _tie(flow, weights[number * each : (number + 1) * each], below, units)
     zero = all(labels.vanishes(-1) for labels in initial)
-    vanishes = zero and all(flow.of(weight).vanishes(0) for weight in weights)
+    vanishes = zero and all(flow.apart(weight).vanishes(0) for weight in weights)
     outputs = Block((0,), np.tile(units, directions), vanishes)
     kept = Block((0,), units, vanishes)
     results = [_result(flow, node, index, kept) for index in range(1, len(states) + 1)]
@@ -71,10 +71,10 @@ def _last_dim(flow: Flow, labels: Labels) -> Labels:
 def _tie(flow: Flow, weights: Sequence[Node], below: Ints, units: Ints) -> None:
     """Unite the weights of one layer and direction with what it reads and gives."""
     from_below, from_before, *biases = weights
-    flow.atoms.union(flow.of(from_below).atoms(1), below)
-    flow.atoms.union(flow.of(from_before).atoms(1), units)
+    flow.atoms.union(flow.apart(from_below).atoms(1), below)
+    flow.atoms.union(flow.apart(from_before).atoms(1), units)
     for weight in weights:
-        gates = flow.of(weight).atoms(0).reshape(-1, len(units))
+        gates = flow.apart(weight).atoms(0).reshape(-1, len(units))
         flow.atoms.union(units, gates)
     for weight in (from_below, from_before):
         flow.use(weight, 0, "out")
