@@ -6,6 +6,7 @@ from .canonicalize import Canonicalize as Canonicalize
 from .distill import Distill as Distill
 from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from .fold_constants import FoldConstants as FoldConstants
+from .fold_quantization import FoldQuantization as FoldQuantization
 from .fuse_attention import FuseAttention as FuseAttention
 from .fuse_linear import FuseLinear as FuseLinear
 from .fuse_regions import FuseRegions as FuseRegions

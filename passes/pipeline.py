@@ -6,6 +6,7 @@ from ..compiler.pass_base import Pass
 from .canonicalize import Canonicalize
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fold_quantization import FoldQuantization
 from .fuse_attention import FuseAttention
 from .fuse_linear import FuseLinear
 from .fuse_regions import FuseRegions
@@ -16,6 +17,8 @@ CPU_PIPELINE: tuple[Pass, ...] = (
     FoldConstants(),
     RemoveNoOps(),
     Canonicalize(),
+    # Before anything joins layers of real numbers that can become layers of integers.
+    FoldQuantization(),
     # Batch norms become part of their layers while nothing else has joined these.
     FoldBatchNorm(),
     FuseLinear(),

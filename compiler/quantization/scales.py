@@ -11,6 +11,7 @@ from .arithmetic import INT8_MAX, INT8_MIN, INT32_MAX
 
 SMALLEST_EXPONENT = -15  # scales below 2^-16 shift the accumulator, to keep 16 bits of multiplier
 MOST_SHIFT = 30
+_MOST_BIAS = 2.0**30
 _MOST_PAIR_SHIFT = 22  # zero points, shifted so far, leave room for a sum in 32 bits
 
 
@@ -133,29 +134,53 @@ class PairSum:
         return cls(left, right, offset, shift)
 
 
-def folded_bias(bias: Tensor | None, scales: Tensor, weight: Tensor, x: QuantizedRange) -> Tensor:
-    """The int32 bias [O] of a layer, in steps of its accumulator, minus what zero points add.
+@dataclass(frozen=True)
+class LayerConstants:
+    """What a layer adds up: int8 weight [O, ...] and int32 bias [O], in steps of each channel.
 
-    Args:
-        bias: Real, [O].
-        scales: Of the accumulator of each output channel, [O].
-        weight: int8 [O, ...].
-        x: The layer's input; where there is padding, it holds x.zero_point.
-
-    Raises:
-        CompileError: Inputs exist for which 32 bits are too few.
+    The bias holds what the zero point of the input adds. A step is real, float64 [O].
     """
-    integers = weight.long().flatten(1)
-    steps = torch.zeros(len(weight), dtype=torch.float64)
-    if bias is not None:
-        steps = torch.round(bias.detach().double() / scales.double())
-    folded = steps - x.zero_point * integers.sum(1).double()
-    largest = folded.abs() + integers.abs().sum(1) * -INT8_MIN
-    worst = int(largest.argmax()) if len(largest) else 0
-    if len(largest) and not largest[worst] < 2**31:
-        raise CompileError(
-            "the sums of this layer may not fit 32 bits",
-            got=f"output channel {worst}: up to {float(largest[worst]):.3g}, bias included",
-            fix="keep this layer in floating point, or give its weights a larger scale",
-        )
-    return folded.to(torch.int32)
+
+    weight: Tensor
+    bias: Tensor
+    steps: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, steps: Tensor, bias: Tensor, x: QuantizedRange) -> "LayerConstants":
+        """The constants of y = steps * sum((x - zero point) * weight) + bias.
+
+        Where a bias is more than 2^30 steps, as in channels whose weights are next to nothing,
+        weights are rounded to larger steps: at most an error of |bias| / 2^31 for each product
+        with the largest input.
+
+        Args:
+            weight: int8 [O, ...].
+            steps: [O], in float64; negative ones turn the sums around.
+            bias: Real, [O].
+            x: The layer's input; where there is padding, it holds x.zero_point.
+
+        Raises:
+            CompileError: Inputs exist for which 32 bits are too few.
+        """
+        weight, steps = _with_room(weight, steps.double(), bias.double())
+        sums = weight.long().flatten(1)
+        folded = torch.round(bias.double() / steps) - x.zero_point * sums.sum(1)
+        largest = folded.abs() + sums.abs().sum(1) * -INT8_MIN
+        worst = int(largest.argmax())
+        if not largest[worst] < 2**31:
+            raise CompileError(
+                "the sums of this layer may not fit 32 bits",
+                got=f"output channel {worst}: up to {float(largest[worst]):.3g}, bias included",
+                fix="keep this layer in floating point",
+            )
+        return cls(weight, folded.to(torch.int32), steps)
+
+
+def _with_room(weight: Tensor, steps: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights and steps, larger where a bias would be more than 2^30 of them."""
+    least = bias.abs() / _MOST_BIAS
+    sign = torch.where(steps < 0, -1.0, 1.0)
+    larger = sign * torch.maximum(steps.abs(), least)
+    larger = torch.where(larger == 0, 1.0, larger)
+    factors = (steps / larger).view(-1, *[1] * (weight.dim() - 1))
+    return torch.round(weight * factors).to(torch.int8), larger

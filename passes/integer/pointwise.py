@@ -102,7 +102,7 @@ def table(program: Program, target: Target) -> Node | str:
         args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
         values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
     entries = QUANTIZE(values[result], *target.quantize.args[1:])
-    node = add_constant(program, target, "table", entries)
+    node = add_constant(program, target.root, "table", entries)
     return insert_call(target.quantize, _PENJING.table_int8.default, x.node, node)
 
 

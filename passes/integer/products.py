@@ -1,18 +1,18 @@
 """Convolutions, linear layers and products of quantized tensors as integer operators."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.fx import Node
 
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, insert_call, shape_of
 from ...compiler.quantization import ops as ops
-from ...compiler.quantization.scales import Rescaling, folded_bias
+from ...compiler.quantization.scales import LayerConstants, Rescaling
 from .values import (
     Quantized,
-    QuantizedWeight,
     Target,
     add_constant,
     constant,
@@ -26,42 +26,52 @@ _CONVOLUTIONS = (_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv3d.defaul
 _MOST_DEPTH = 2**31 // 255**2  # products of two activations that fit 32 bits
 
 
-def convolution(program: Program, target: Target) -> Node | str:
-    """A convolution of quantized operands, as conv_int8."""
-    arguments = arguments_of(target.root)
-    operands = _operands(program, arguments)
-    if isinstance(operands, str):
-        return operands
-    x, weight = operands
-    rank = weight.integers.dim() - 2
-    if len(shape_of(x.node)) != rank + 2:
-        return "images without a batch axis"
-    sizes = [_each(arguments[name], rank) for name in ("stride", "padding", "dilation")]
-    constants = _constants(program, target, x, weight)
-    if isinstance(constants, str):
-        return constants
-    *tensors, shift = constants
-    groups, zero_point = arguments["groups"], x.range.zero_point
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution or linear layer of quantized operands: y = steps * (x * weight) + bias."""
+
+    node: Node
+    x: Quantized
+    weight: Tensor  # int8 [O, ...]
+    steps: Tensor  # float64 [O]
+    bias: Tensor  # float64 [O]
+
+    def constants(self) -> LayerConstants:
+        """Its integers."""
+        return LayerConstants.of(self.weight, self.steps, self.bias, self.x.range)
+
+    def window(self) -> list[Any]:
+        """The options of a convolution as conv_int8 takes them; nothing for a linear layer."""
+        if self.weight.dim() == 2:
+            return []
+        arguments, rank = arguments_of(self.node), self.weight.dim() - 2
+        sizes = [_each(arguments[name], rank) for name in ("stride", "padding", "dilation")]
+        return [*sizes, arguments["groups"], self.x.range.zero_point]
+
+
+def requantized(program: Program, target: Target) -> Node | str:
+    """A layer of quantized operands as conv_int8 or linear_int8."""
+    layer = _layer(program, target.root)
+    return layer if isinstance(layer, str) else _requantized(program, target, layer)
+
+
+def to_float(program: Program, node: Node) -> Node | str:
+    """A layer of quantized operands, whose result is none, as conv_ or linear_int8_to_float."""
+    layer = _layer(program, node) if node.target in LAYERS else f"{node.target} is no layer"
+    if isinstance(layer, str):
+        return layer
+    constants = layer.constants()
+    is_linear = layer.weight.dim() == 2
+    operator = _PENJING.linear_int8_to_float if is_linear else _PENJING.conv_int8_to_float
     return insert_call(
-        target.quantize,
-        _PENJING.conv_int8.default,
-        x.node,
-        *tensors,
-        *sizes,
-        groups,
-        zero_point,
-        shift,
-        *target.bounds,
+        node,
+        operator.default,
+        layer.x.node,
+        add_constant(program, node, "weight_int8", constants.weight),
+        add_constant(program, node, "bias_int32", constants.bias),
+        add_constant(program, node, "scale", constants.steps.float()),
+        *layer.window(),
     )
-
-
-def linear(program: Program, target: Target) -> Node | str:
-    """A linear layer of quantized operands, as linear_int8."""
-    operands = _operands(program, arguments_of(target.root))
-    if isinstance(operands, str):
-        return operands
-    x, weight = operands
-    return _linear(program, target, x, weight)
 
 
 def matmul(program: Program, target: Target) -> Node | str:
@@ -70,11 +80,9 @@ def matmul(program: Program, target: Target) -> Node | str:
     x, y, weight = quantized(left), quantized(right), quantized_weight(program, right)
     if x is None:
         return "the left operand is not quantized"
-    if weight is not None and weight.integers.dim() == 2 and len(shape_of(x.node)) > 1:
-        transposed = QuantizedWeight(
-            weight.node, weight.integers.t().contiguous(), weight.scales, 1 - weight.axis
-        )
-        return _linear(program, target, x, transposed)
+    if weight is not None:
+        layer = _layer(program, target.root)
+        return layer if isinstance(layer, str) else _requantized(program, target, layer)
     if y is None:
         return "the right operand is not quantized"
     if min(len(shape_of(x.node)), len(shape_of(y.node))) < 2:
@@ -95,73 +103,65 @@ def matmul(program: Program, target: Target) -> Node | str:
 
 
 def normalized_layer(program: Program, target: Target) -> Node | str:
-    """batch_norm(conv(...)) -> conv_int8: scale and shift join the multiplier and the bias."""
-    layer = target.root.args[0]
-    if not isinstance(layer, Node) or layer.target not in _LAYERS or len(layer.users) > 1:
+    """batch_norm(layer) as the layer: scale and shift join its steps and bias."""
+    node = target.root.args[0]
+    if not isinstance(node, Node) or node.target not in LAYERS or len(node.users) > 1:
         return "a batch norm that follows no quantized layer"
-    if layer.target is _ATEN.linear.default and len(shape_of(layer)) != 2:
+    if node.target is _ATEN.linear.default and len(shape_of(node)) != 2:
         return "a batch norm over an axis that is not the last"
-    arguments = arguments_of(target.root)
+    layer, arguments = _layer(program, node), arguments_of(target.root)
     names = ("weight", "bias", "running_mean", "running_var")
     weight, bias, mean, variance = (constant(program, arguments[name]) for name in names)
+    if isinstance(layer, str):
+        return layer
     if arguments["training"] or mean is None or variance is None:
         return "it normalizes by the statistics of the batch"
     scale = (variance.double() + arguments["eps"]).rsqrt()
     scale = scale if weight is None else scale * weight.double()
-    if bool((scale == 0).any()):
-        return "a batch norm that multiplies by 0"
-    added = -mean.double() * scale + (0 if bias is None else bias.double())
-    return _LAYERS[layer.target](program, replace(target, root=layer, affine=(scale, added)))
+    added = (layer.bias - mean.double()) * scale + (0 if bias is None else bias.double())
+    return _requantized(program, target, replace(layer, steps=layer.steps * scale, bias=added))
 
 
-def _operands(
-    program: Program, arguments: dict[str, Any]
-) -> tuple[Quantized, QuantizedWeight] | str:
-    x = quantized(arguments["input"])
+def _layer(program: Program, node: Node) -> _Layer | str:
+    """A convolution, linear layer or product with a matrix as a layer, or why it is none."""
+    arguments = arguments_of(node)
+    is_product = node.target is _ATEN.matmul.default
+    x = quantized(arguments["self" if is_product else "input"])
+    weight = quantized_weight(program, arguments["other" if is_product else "weight"])
     if x is None:
         return "its input is not quantized"
-    weight = quantized_weight(program, arguments["weight"])
-    return "its weight is not quantized to int8" if weight is None else (x, weight)
-
-
-def _linear(program: Program, target: Target, x: Quantized, weight: QuantizedWeight) -> Node | str:
-    if weight.integers.dim() != 2:
-        return "a weight that is no matrix"
-    constants = _constants(program, target, x, weight)
-    if isinstance(constants, str):
-        return constants
-    *tensors, shift = constants
-    operator = _PENJING.linear_int8.default
-    return insert_call(target.quantize, operator, x.node, *tensors, shift, *target.bounds)
-
-
-def _constants(
-    program: Program, target: Target, x: Quantized, weight: QuantizedWeight
-) -> tuple[Node, Node, Node, int] | str:
-    """Weight, bias, multiplier and shift of a layer.
-
-    The layer is y = acc * x.scale * scales + bias; what may follow is y * factors + added.
-    """
+    if weight is None:
+        return "its weight is not quantized to int8"
+    if is_product:
+        weight = weight.transposed()
     scales = weight.per_output()
     if scales is None:
         return "the scales of its weight do not run along its output channels"
-    steps = x.range.scale * scales
-    real = arguments_of(target.root).get("bias")
-    bias = constant(program, real)
-    if bias is None and real is not None:
+    bias = constant(program, arguments.get("bias"))
+    if bias is None and arguments.get("bias") is not None:
         return "its bias is no constant"
-    factors = torch.full_like(steps, target.factor)
-    if target.affine is not None:
-        factor, added = target.affine
-        bias = added / factor + (0 if bias is None else bias.double())
-        factors = factors * factor
-    rescaling = Rescaling.of(steps * factors / target.range.scale)
-    folded = folded_bias(bias, steps, weight.integers, x.range)
-    return (
-        add_constant(program, target, "weight_int8", weight.integers),
-        add_constant(program, target, "bias_int32", folded),
-        add_constant(program, target, "multiplier", rescaling.multipliers),
+    rank = weight.integers.dim()
+    if rank < 2 or (rank > 2 and len(shape_of(x.node)) != rank):
+        return "images without a batch axis, or a weight that is a vector"
+    added = torch.zeros(len(scales)) if bias is None else bias
+    return _Layer(node, x, weight.integers, x.range.scale * scales, added.double())
+
+
+def _requantized(program: Program, target: Target, layer: _Layer) -> Node:
+    constants = layer.constants()
+    rescaling = Rescaling.of(constants.steps * target.factor / target.range.scale)
+    is_linear = layer.weight.dim() == 2
+    operator = _PENJING.linear_int8 if is_linear else _PENJING.conv_int8
+    return insert_call(
+        target.quantize,
+        operator.default,
+        layer.x.node,
+        add_constant(program, layer.node, "weight_int8", constants.weight),
+        add_constant(program, layer.node, "bias_int32", constants.bias),
+        add_constant(program, layer.node, "multiplier", rescaling.multipliers),
+        *layer.window(),
         rescaling.shift,
+        *target.bounds,
     )
 
 
@@ -171,9 +171,10 @@ def _each(value: Any, rank: int) -> list[int]:
     return values * rank if len(values) == 1 else values
 
 
-_LAYERS = {**dict.fromkeys(_CONVOLUTIONS, convolution), _ATEN.linear.default: linear}
+LAYERS = {*_CONVOLUTIONS, _ATEN.linear.default}
 PRODUCTS = {
-    **_LAYERS,
+    **dict.fromkeys(_CONVOLUTIONS, requantized),
+    _ATEN.linear.default: requantized,
     _ATEN.matmul.default: matmul,
     _ATEN.batch_norm.default: normalized_layer,
 }

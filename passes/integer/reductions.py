@@ -20,6 +20,7 @@ from .values import NOT_QUANTIZED, Quantized, Target, add_constant, constant, qu
 
 _ATEN = torch.ops.aten
 _PENJING = torch.ops.penjing
+_MOST_IN_MEAN = 2**31 // 255
 
 
 def mean(program: Program, target: Target) -> Node | str:
@@ -37,6 +38,8 @@ def mean(program: Program, target: Target) -> Node | str:
             return _adaptive_pool(target, x)
         dims, keep = list(range(2, len(shape))), True
     count = math.prod(shape[dim] for dim in dims)
+    if count > _MOST_IN_MEAN:
+        return f"sums of more than {_MOST_IN_MEAN} elements may not fit 32 bits"
     return insert_call(
         target.quantize,
         _PENJING.mean_int8.default,
@@ -115,7 +118,7 @@ def softmax(program: Program, target: Target) -> Node | str:
     if shape_of(x.node)[dim] > MOST_IN_SOFTMAX:
         return f"rows of more than {MOST_IN_SOFTMAX} elements"
     plan = SoftmaxPlan.of(x.range, target.range)
-    table = add_constant(program, target, "exponentials", plan.table)
+    table = add_constant(program, target.root, "exponentials", plan.table)
     return insert_call(
         target.quantize,
         _PENJING.softmax_int8.default,
@@ -146,8 +149,8 @@ def normalization(program: Program, target: Target) -> Node | str:
     plan = NormalizationPlan.of(
         weight * target.factor, bias * target.factor, eps, x.range, target.range
     )
-    gain = add_constant(program, target, "gain", plan.gain)
-    offset = add_constant(program, target, "offset", plan.offset)
+    gain = add_constant(program, target.root, "gain", plan.gain)
+    offset = add_constant(program, target.root, "offset", plan.offset)
     return insert_call(
         target.quantize,
         _PENJING.normalize_int8.default,

@@ -35,7 +35,6 @@ class Quantized:
 class QuantizedWeight:
     """A constant of int8, real = scales * integers along `axis`."""
 
-    node: Node  # whose origin new weights take
     integers: Tensor
     scales: Tensor  # float64, one, or one for each index on `axis`
     axis: int
@@ -45,6 +44,12 @@ class QuantizedWeight:
         if self.scales.numel() == 1:
             return self.scales.expand(len(self.integers))
         return self.scales if self.axis == 0 else None
+
+    def transposed(self) -> "QuantizedWeight":
+        """A matrix the other way around; anything else as it is."""
+        if self.integers.dim() != 2:
+            return self
+        return QuantizedWeight(self.integers.t().contiguous(), self.scales, 1 - self.axis)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,6 @@ class Target:
     factor: float
     low: int
     high: int
-    affine: tuple[Tensor, Tensor] | None = None  # of the channels: root * [0] + [1], float64
 
     @property
     def bounds(self) -> tuple[int, int, int]:
@@ -123,10 +127,10 @@ def constant(program: Program, value: Any) -> Tensor | None:
     return result if isinstance(result, Tensor) else None
 
 
-def add_constant(program: Program, target: Target, name: str, value: Tensor) -> Node:
-    """A new weight beside those of the module that the target's root comes from."""
-    stem = origin_of(target.root).module_path or "integers"
-    return program.add_weight(value, f"{stem}.{name}", like=target.root)
+def add_constant(program: Program, like: Node, name: str, value: Tensor) -> Node:
+    """A new weight beside those of the module that a node comes from."""
+    stem = origin_of(like).module_path or "integers"
+    return program.add_weight(value, f"{stem}.{name}", like=like)
 
 
 def quantized_weight(program: Program, value: Any) -> QuantizedWeight | None:
@@ -151,7 +155,7 @@ def quantized_weight(program: Program, value: Any) -> QuantizedWeight | None:
     moved = integers.long() - zero_points.long().view(along)
     if moved.numel() and (moved.min() < -128 or moved.max() > 127):
         return None
-    return QuantizedWeight(value, moved.to(torch.int8), scales, axis)
+    return QuantizedWeight(moved.to(torch.int8), scales, axis)
 
 
 def target_of(quantize: Node) -> Target | str:
@@ -166,7 +170,7 @@ def target_of(quantize: Node) -> Target | str:
         limits = sorted(factor * limit for limit in step.limits)
         low, high = (min(max(limit, low), high) for limit in limits)
         factor, node = factor * step.number, step.source
-    if len(node.users) > 1 and node.target is not DEQUANTIZE:
+    if len(node.users) > 1 and node.op == "call_function" and node.target is not DEQUANTIZE:
         return f"the value of {node.name} is also read in floating point"
     return Target(quantize, node, found, factor, *found.bounds(low, high))
 

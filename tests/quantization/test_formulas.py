@@ -16,10 +16,10 @@ from penjing.compiler.quantization.arithmetic import (
 )
 from penjing.compiler.quantization.normalization import NormalizationPlan
 from penjing.compiler.quantization.scales import (
+    LayerConstants,
     PairSum,
     QuantizedRange,
     Rescaling,
-    folded_bias,
 )
 from penjing.compiler.quantization.softmax import SoftmaxPlan
 
@@ -130,28 +130,35 @@ def test_norms_of_constant_rows_are_their_bias() -> None:
 
 
 def test_the_bias_knows_the_zero_point_of_the_input() -> None:
-    weight, bias = integers(3, 4, low=-127), torch.tensor([0.5, -1.0, 2.0])
-    scales, x = torch.tensor([0.01, 0.02, 0.03], dtype=torch.float64), QuantizedRange(0.1, 7)
-    folded = folded_bias(bias, scales, weight, x)
-    assert folded.tolist() == [
-        round(b / s) - 7 * row
-        for b, s, row in zip(
-            bias.tolist(), scales.tolist(), weight.long().sum(1).tolist(), strict=True
-        )
-    ]
+    weight, bias = integers(3, 4, low=-127), [0.5, -1.0, 2.0]
+    steps, x = [0.01, -0.02, 0.03], QuantizedRange(0.1, 7)
+    constants = LayerConstants.of(
+        weight, torch.tensor(steps, dtype=torch.float64), torch.tensor(bias), x
+    )
+    rows = weight.long().sum(1).tolist()
+    wanted = [round(b / s) - 7 * row for b, s, row in zip(bias, steps, rows, strict=True)]
+    assert constants.bias.tolist() == wanted
+    assert torch.equal(constants.weight, weight)
+
+
+def test_channels_that_are_next_to_nothing_keep_their_bias() -> None:
+    """Batch norms of dead channels leave such; their steps would be too small for the bias."""
+    weight = torch.full((4, 64), 127, dtype=torch.int8)
+    steps = torch.tensor([1e-15, 0.0, -1e-12, 0.0], dtype=torch.float64)
+    bias = torch.tensor([1.0, -2.0, 3.0, 0.0], dtype=torch.float64)
+    constants = LayerConstants.of(weight, steps, bias, QuantizedRange(0.1, -128))
+    assert (constants.steps * constants.bias - bias).abs().max() < 1e-4
+    assert constants.weight.abs().max() <= 1
 
 
 def test_sums_that_may_not_fit_are_refused() -> None:
-    weight = torch.full((2, 64), 127, dtype=torch.int8)
-    scales, x = torch.full((2,), 1e-9, dtype=torch.float64), QuantizedRange(0.1, 0)
+    weight, ones = torch.full((2, 70000), 127, dtype=torch.int8), torch.ones(2).double()
+    room = 2**31 - 1 - 70000 * 127 * 128
+    bias, x = torch.tensor([0, room], dtype=torch.float64), QuantizedRange(0.1, 0)
+    assert LayerConstants.of(weight, ones, bias, x).bias.tolist() == [0, room]
     with pytest.raises(CompileError, match="32 bits") as error:
-        folded_bias(torch.tensor([0.0, 3.0]), scales, weight, x)
+        LayerConstants.of(weight, ones, bias + 1, x)
     assert "output channel 1" in error.value.got
-    room = 2**31 - 1 - 64 * 127 * 128
-    bias, ones = torch.tensor([0, room], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
-    assert folded_bias(bias, ones, weight, x).tolist() == [0, room]
-    with pytest.raises(CompileError, match="32 bits"):
-        folded_bias(bias + 1, ones, weight, x)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
