@@ -1,5 +1,6 @@
 """Turns quantize and dequantize nodes, and what is between them, into integer operators."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch.fx import Node
@@ -15,7 +16,11 @@ from .integer.reductions import REDUCTIONS
 from .integer.unsigned import make_signed
 from .integer.values import DEQUANTIZE, QUANTIZE, Target, quantized, target_of
 
-_RULES = {**PRODUCTS, **REDUCTIONS, **POINTWISE}
+_RULES: dict[Any, Callable[[Program, Target], Node | str]] = {
+    **PRODUCTS,
+    **REDUCTIONS,
+    **POINTWISE,
+}
 _MOST_SWEEPS = 1000
 
 

@@ -181,7 +181,7 @@ def _nearest(node: Node, x: Quantized) -> Node | None:
 def _parts(node: Node) -> list[Node]:
     parts = node.args[0]
     assert isinstance(parts, (list, tuple))
-    return list(parts)  # type: ignore[arg-type]
+    return list(parts)
 
 
 _RULES: dict[Any, Callable[[Node, Quantized], Node | None]] = {

@@ -65,7 +65,7 @@ def _depthwise() -> tuple[nn.Module, Tensor]:
 
 
 def _residual() -> tuple[nn.Module, Tensor]:
-    def forward(first: nn.Module, norm: nn.Module, second: nn.Module, x: Tensor) -> Tensor:
+    def forward(first: nn.Module, norm: nn.Module, second: nn.Module, x: Tensor) -> Any:
         return functional.relu(x + second(functional.relu(norm(first(x)))))
 
     parts = nn.Conv2d(6, 10, 3, padding=1), batch_norm(10), nn.Conv2d(10, 6, 3, padding=1)
@@ -73,7 +73,7 @@ def _residual() -> tuple[nn.Module, Tensor]:
 
 
 def _squeeze() -> tuple[nn.Module, Tensor]:
-    def forward(layer: nn.Module, down: nn.Module, up: nn.Module, x: Tensor) -> Tensor:
+    def forward(layer: nn.Module, down: nn.Module, up: nn.Module, x: Tensor) -> Any:
         y = functional.silu(layer(x))
         gate = torch.sigmoid(up(functional.relu(down(y.mean((2, 3), keepdim=True)))))
         return y * gate
@@ -83,7 +83,7 @@ def _squeeze() -> tuple[nn.Module, Tensor]:
 
 
 def _concatenation() -> tuple[nn.Module, Tensor]:
-    def forward(left: nn.Module, right: nn.Module, last: nn.Module, x: Tensor) -> Tensor:
+    def forward(left: nn.Module, right: nn.Module, last: nn.Module, x: Tensor) -> Any:
         pooled = functional.avg_pool2d(right(x), 3, 1, 1)
         return last(torch.cat([functional.relu(left(x)), pooled, x], 1)).flatten(1)
 
@@ -111,7 +111,7 @@ def _attention() -> tuple[nn.Module, Tensor]:
         up: nn.Module,
         down: nn.Module,
         x: Tensor,
-    ) -> Tensor:
+    ) -> Any:
         query, key, value = (split(part) for part in inward(norm(x)).chunk(3, -1))
         scores = torch.softmax(query @ key.transpose(-1, -2) * 0.35, -1)
         y = x + out((scores @ value).transpose(1, 2).reshape(1, -1, width))

@@ -1,6 +1,8 @@
 """FoldQuantization: what graphs with quantize and dequantize nodes become, and what stays real."""
 
+from collections.abc import Callable
 from textwrap import dedent
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +43,7 @@ def operators(program: Program) -> list[str]:
     return [str(n.target).removesuffix(".default") for n in inner]
 
 
-def steps_apart(left: Program, right: Program, *inputs: torch.Tensor) -> torch.Tensor:
+def steps_apart(left: Program, right: Program, *inputs: torch.Tensor) -> Any:
     """How many steps of the last quantization the results of two programs differ."""
     (last,) = right.output_nodes
     assert last.target is DEQUANTIZE
@@ -108,7 +110,9 @@ def test_networks_fold_completely(name: str, dtype: torch.dtype) -> None:
         (lambda x: x @ x.transpose(-1, -2) / 3, "penjing.matmul_int8"),
     ],
 )
-def test_single_operators_are_within_a_step(function: object, operator: str | None) -> None:
+def test_single_operators_are_within_a_step(
+    function: Callable[..., Any], operator: str | None
+) -> None:
     x = torch.randn(1, 4, 6, 8, generator=torch.Generator().manual_seed(0)) * 2
     program = quantized_program(Function(function), x)
     result = folded(program)
@@ -192,9 +196,9 @@ def test_what_only_moves_integers_moves_them_exactly() -> None:
     assert torch.equal(result.run(x), program.run(x))
 
 
-def optimize_of(function: object, x: torch.Tensor) -> Program:
+def optimize_of(function: Callable[..., Any], x: torch.Tensor) -> Program:
     """The canonical program of a function."""
-    return optimize(traced(function, x), [Canonicalize()])  # type: ignore[arg-type]
+    return optimize(traced(function, x), [Canonicalize()])
 
 
 def test_pairs_that_undo_each_other_go_away() -> None:
@@ -227,9 +231,9 @@ def test_real_values_that_are_also_read_stay() -> None:
         (lambda x: x * torch.linspace(0, 1, 8), "an operand is not quantized"),
     ],
 )
-def test_what_has_no_integer_form_stays_real(function: object, reason: str) -> None:
+def test_what_has_no_integer_form_stays_real(function: Callable[..., Any], reason: str) -> None:
     x = torch.randn(3, 7, 8)
-    program = quantized_program(Function(function), x)  # type: ignore[arg-type]
+    program = quantized_program(Function(function), x)
     result = folded(program)
     assert any(reason in skip.reason for skip in result.reports[-1].skips)
     assert torch.equal(result.run(x), program.run(x))

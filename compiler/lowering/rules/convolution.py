@@ -116,7 +116,8 @@ def window_products(
     if depth == 1 and groups > 1:
         return depthwise(images, w, window, sizes, dtype, kernel)
     if groups > 1:
-        return grouped(images, w, window, groups, sizes, dtype, kernel)
+        total: Total = grouped(images, w, window, groups, sizes, dtype, kernel)
+        return total
     if images.space == tuple(sizes) and math.prod((*taps, *window.stride)) == 1:
         return _pointwise(images, w, sizes, narrow, kernel)
     return _direct(images, w, window, sizes, narrow, kernel)
