@@ -7,23 +7,25 @@ import torch
 from torch._ops import OpOverload
 from torch.fx import Node
 
-from ..compiler.ir.op_kinds import Kind, kind_of
+from ..compiler.ir.op_kinds import (
+    CONVOLUTIONS,
+    NEAREST,
+    NORMALIZATIONS,
+    POOLS,
+    Kind,
+    kind_of,
+)
 
 _ATEN = torch.ops.aten
 
-WEIGHTED = {
-    _ATEN.linear,
-    _ATEN.conv1d,
-    _ATEN.conv2d,
-    _ATEN.conv3d,
-    _ATEN.conv_transpose1d,
-    _ATEN.conv_transpose2d,
-    _ATEN.conv_transpose3d,
-    _ATEN.embedding,
-}
+WEIGHTED = {*CONVOLUTIONS, _ATEN.linear, _ATEN.embedding}
 _LAYERS = WEIGHTED | {_ATEN.matmul, _ATEN.scaled_dot_product_attention}
-# Results are no larger than what a layer gives, but for a few additions.
+# Results are no larger than what a layer gives, but for a few additions. Statistics of
+# normalizations are float32, as in PyTorch.
 _BOUNDED = {
+    *POOLS,
+    *NEAREST,
+    *NORMALIZATIONS,
     _ATEN.abs,
     _ATEN.add,
     _ATEN.celu,
@@ -48,31 +50,10 @@ _BOUNDED = {
     _ATEN.sub,
     _ATEN.tanh,
     _ATEN.where,
-    # Statistics are float32, as in PyTorch.
-    _ATEN.softmax,
-    _ATEN.log_softmax,
-    _ATEN.layer_norm,
-    _ATEN.rms_norm,
-    _ATEN.group_norm,
-    _ATEN.avg_pool1d,
-    _ATEN.avg_pool2d,
-    _ATEN.avg_pool3d,
-    _ATEN.max_pool1d,
-    _ATEN.max_pool2d,
-    _ATEN.max_pool3d,
-    _ATEN.adaptive_avg_pool1d,
-    _ATEN.adaptive_avg_pool2d,
-    _ATEN.adaptive_avg_pool3d,
-    _ATEN.upsample_nearest1d,
-    _ATEN.upsample_nearest2d,
-    _ATEN.upsample_nearest3d,
     _ATEN.cat,
     _ATEN.stack,
     _ATEN.pad,
     _ATEN.expand,
-    _ATEN.pixel_shuffle,
-    _ATEN.pixel_unshuffle,
-    _ATEN.channel_shuffle,
 }
 _MOVING = (Kind.VIEW, Kind.MOVE)
 

@@ -62,12 +62,15 @@ _MOVES = {
     _ATEN.pixel_unshuffle,
 }
 _GATHERS = {_ATEN.embedding, _ATEN.index_select}
-_REDUCTIONS = {
+NORMALIZATIONS = {
     _ATEN.softmax,
     _ATEN.log_softmax,
     _ATEN.layer_norm,
     _ATEN.rms_norm,
     _ATEN.group_norm,
+}
+_REDUCTIONS = {
+    *NORMALIZATIONS,
     _ATEN.sum,
     _ATEN.mean,
     _ATEN.amax,
@@ -82,16 +85,15 @@ _REDUCTIONS = {
     _PENJING.softmax_int8,
     _PENJING.normalize_int8,
 }
-_ANCHORS = {
-    _ATEN.linear,
-    _ATEN.matmul,
+CONVOLUTIONS = {
     _ATEN.conv1d,
     _ATEN.conv2d,
     _ATEN.conv3d,
     _ATEN.conv_transpose1d,
     _ATEN.conv_transpose2d,
     _ATEN.conv_transpose3d,
-    _ATEN.scaled_dot_product_attention,
+}
+POOLS = {
     _ATEN.avg_pool1d,
     _ATEN.avg_pool2d,
     _ATEN.avg_pool3d,
@@ -101,9 +103,15 @@ _ANCHORS = {
     _ATEN.adaptive_avg_pool1d,
     _ATEN.adaptive_avg_pool2d,
     _ATEN.adaptive_avg_pool3d,
-    _ATEN.upsample_nearest1d,
-    _ATEN.upsample_nearest2d,
-    _ATEN.upsample_nearest3d,
+}
+NEAREST = {_ATEN.upsample_nearest1d, _ATEN.upsample_nearest2d, _ATEN.upsample_nearest3d}
+_ANCHORS = {
+    *CONVOLUTIONS,
+    *POOLS,
+    *NEAREST,
+    _ATEN.linear,
+    _ATEN.matmul,
+    _ATEN.scaled_dot_product_attention,
     _ATEN.upsample_linear1d,
     _ATEN.upsample_bilinear2d,
     _ATEN.upsample_trilinear3d,
