@@ -14,5 +14,6 @@ from .prune_channels import PruneChannels as PruneChannels
 from .prune_weights import PruneWeights as PruneWeights
 from .reduce_precision import ReducePrecision as ReducePrecision
 from .remove_duplicates import RemoveDuplicates as RemoveDuplicates
+from .remove_layers import RemoveLayers as RemoveLayers
 from .remove_no_ops import RemoveNoOps as RemoveNoOps
 from .train_sparse import TrainSparse as TrainSparse
