@@ -1,14 +1,15 @@
 """How well a compressed MiniLM keeps the sentence embeddings of the original.
 
-Both halves are made offline and share no source: calibration reads documentation and composed
-sentences, the judgment licenses and sentences of everyday life written for it. Run as a module, it
-judges the simplest way to remove layers: `python -m benchmarks.sentences`.
+Both halves are made offline and share no source: calibration reads documentation, composed
+sentences and random words, the judgment licenses and sentences of everyday life written for it.
+Run as a module, it judges the simplest way to remove layers: `python -m benchmarks.sentences`.
 """
 
 import functools
 import itertools
 import os
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ LENGTH = 128  # tokens, padded
 BATCH = 16  # sentences embedded at once
 Tokens = tuple[Tensor, Tensor]
 Embeds = Program | Callable[[Tensor, Tensor], Tensor]
+_WORD = re.compile("[a-z]{3,}")
 PAIRS_OF_LICENSES = 210  # of each kind a third
 
 
@@ -56,19 +58,32 @@ def tokenized(texts: Sequence[str], length: int = LENGTH) -> Tokens:
     return tokens["input_ids"], tokens["attention_mask"]
 
 
-def calibration_sentences(count: int) -> list[str]:
-    """Sentences to calibrate or to train with: two thirds documentation, one third composed."""
-    prose = list(documentation())
-    random.Random(0).shuffle(prose)
-    from_grammar = max(count // 3, count - len(prose))
-    texts = prose[: count - from_grammar] + composed(from_grammar)
-    random.Random(1).shuffle(texts)
-    return texts
+def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
+    """Different texts to calibrate or to train with, the same at every call.
+
+    Of four, one is a sentence and two are as many sentences as fit `length` tokens, since padding
+    teaches nothing; they are documentation twice as often as composed ones. The fourth is a row of
+    random words: what is judged speaks of more than documentation does.
+    """
+    source = random.Random(0)
+    prose, invented = _endless(documentation(), source), _endless(composed(4000), source)
+    words = sorted(word for word in _tokenizer().get_vocab() if _WORD.fullmatch(word))
+    texts: dict[str, None] = {}
+    while len(texts) < count:
+        pool = invented if len(texts) % 3 == 2 else prose
+        if len(texts) % 4 == 3:
+            text = " ".join(source.sample(words, source.randrange(5, length // 2)))
+        elif len(texts) % 4 == 0:
+            text = next(pool)
+        else:
+            text = _filled(pool, length)
+        texts[text] = None
+    return list(texts)
 
 
 def calibration_batches(count: int, batch: int = 1, length: int = LENGTH) -> list[Tokens]:
-    """The tokens of `count` calibration sentences in batches; what is left over is dropped."""
-    ids, mask = tokenized(calibration_sentences(count), length)
+    """The tokens of `count` calibration texts in batches; what is left over is dropped."""
+    ids, mask = tokenized(calibration_texts(count, length), length)
     chunks = zip(ids.split(batch), mask.split(batch), strict=True)
     return [chunk for chunk in chunks if len(chunk[0]) == batch]
 
@@ -133,6 +148,20 @@ def _everyday_pairs() -> Iterator[tuple[str, str, str]]:
         yield "everyday, same", sentence, same
         yield "everyday, related", sentence, related
         yield "everyday, unrelated", related, stranger
+
+
+def _endless(texts: Sequence[str], source: random.Random) -> Iterator[str]:
+    """All texts in random order, then again in another one."""
+    while True:
+        yield from source.sample(texts, len(texts))
+
+
+def _filled(pool: Iterator[str], length: int) -> str:
+    """Sentences that together have about `length` tokens; a word has some 1.4 of them."""
+    text = next(pool)
+    while len(text.split()) < length // 2:
+        text += " " + next(pool)
+    return text
 
 
 def _run(model: Embeds, tokens: Tokens) -> Tensor:

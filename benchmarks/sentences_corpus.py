@@ -13,7 +13,17 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 # Modules whose documentation is prose about more than programming.
-DOCUMENTED = ("numpy", "numpy.linalg", "scipy.stats", "scipy.signal", "scipy.optimize")
+DOCUMENTED = (
+    "networkx",
+    "numpy",
+    "numpy.linalg",
+    "scipy.optimize",
+    "scipy.signal",
+    "scipy.stats",
+    "sklearn.datasets",
+    "sympy",
+    "torch.nn",
+)
 LICENSED = ("numpy", "pillow", "scipy", "torch")
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
@@ -61,5 +71,5 @@ def _descriptions() -> Iterator[str]:
 def _docstrings() -> Iterator[str]:
     for name in DOCUMENTED:
         module = importlib.import_module(name)
-        for attribute in module.__all__:
+        for attribute in getattr(module, "__all__", sorted(vars(module))):
             yield inspect.getdoc(getattr(module, attribute, None)) or ""

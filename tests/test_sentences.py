@@ -12,16 +12,24 @@ from benchmarks.sentences_everyday import composed
 def test_halves_are_large_and_share_no_sentence() -> None:
     pairs = sentences.held_out_pairs()
     judged = {text for _, *texts in pairs for text in texts}
-    calibrated = sentences.calibration_sentences(3000)
+    calibrated = sentences.calibration_texts(1000)
     assert len(pairs) >= 300
-    assert len(set(calibrated)) == 3000
-    assert not judged & set(calibrated)
+    assert len(set(calibrated)) == 1000
+    together = "\n".join(calibrated)
+    assert not [text for text in judged if text in together]
 
 
 def test_sentences_are_always_the_same() -> None:
     assert sentences.held_out_pairs() == sentences.held_out_pairs()
-    assert sentences.calibration_sentences(100) == sentences.calibration_sentences(100)
+    assert sentences.calibration_texts(100) == sentences.calibration_texts(100)
     assert composed(3, seed=1) != composed(3, seed=2)
+
+
+def test_calibration_texts_fill_their_length() -> None:
+    for length in (64, 128):
+        ids, mask = sentences.tokenized(sentences.calibration_texts(64, length), length)
+        assert 0.4 < mask.float().mean() < 0.8
+        assert (ids != 100).all()  # no unknown words
 
 
 def test_batches_have_full_size_and_a_padding_mask() -> None:
