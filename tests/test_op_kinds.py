@@ -12,7 +12,8 @@ from penjing.passes.narrow_ops import is_layer, may_follow
 
 def only_call(model: nn.Module, *shape: int) -> Node:
     program = penjing.trace(model.eval(), (torch.randn(shape),))
-    (node,) = (node for node in program.graph.nodes if node.op == "call_function")
+    node, *others = [node for node in program.graph.nodes if node.op == "call_function"]
+    assert isinstance(node, Node) and not others
     return node
 
 
