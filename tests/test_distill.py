@@ -41,10 +41,11 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, 16), nn.Linear(16, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        parts = self.qkv(self.norms[0](x)).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(*parts, attn_mask=mask)
+        q, k, v = self.qkv(self.norms[0](x)).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + seen.transpose(1, 2).flatten(2)
-        return x + self.down(functional.gelu(self.up(self.norms[1](x))))
+        x += self.down(functional.gelu(self.up(self.norms[1](x))))
+        return x
 
 
 class Encoder(nn.Module):
@@ -60,7 +61,9 @@ class Encoder(nn.Module):
         x = self.table(ids)
         for block in self.blocks:
             x = block(x, mask[:, None, None])
-        return self.head((x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+        mean = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        result: Tensor = self.head(mean)
+        return result
 
 
 class Same(nn.Module):
@@ -463,3 +466,31 @@ def test_maps_with_pruned_heads_are_compared_by_their_mean() -> None:
 def test_cross_entropy_needs_classes() -> None:
     with pytest.raises(CompileError, match="a class for every row of logits"):
         cross_entropy([torch.zeros(2, 5)], torch.zeros(2, 5))
+
+
+class Features(nn.Module):
+    """A convolutional network with a shortcut and batch norms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.relu(x + self.block(x))
+        result: Tensor = self.head(x.mean((2, 3)))
+        return result
+
+
+def test_distillation_heals_pruned_channels() -> None:
+    torch.manual_seed(0)
+    program = trace(Features().eval(), (torch.zeros(1, 1, 6, 6),))
+    data = torch.randn(48, 1, 6, 6, generator=torch.Generator().manual_seed(1)).split(6)
+    passes = "prune-channels{ratio=0.5,refit=false}, distill{epochs=12,lr=0.01,hidden_weight=0.3}"
+    report = optimize(program, passes, calibration=data).reports[-1]
+    assert report.details["hidden_states"] == 3
+    assert report.before is not None and report.before.error is not None
+    assert report.after is not None and report.after.error is not None
+    assert 0 < report.after.error < 0.5 * report.before.error
