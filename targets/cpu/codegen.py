@@ -27,6 +27,7 @@ from .float16 import convert_float16_by_bits
 from .half_storage import HALF_DTYPES, compute_in_float32
 from .inequality import compare_unordered
 from .lets import lets_to_registers, with_own_variables
+from .memory_order import define_order
 from .near_pointers import use_near_pointers
 from .peel import peel_last_iterations
 from .schedule import Scheduled
@@ -93,7 +94,7 @@ def lower_kernel(
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
     distinct = not scheduled.inplace
     return RawKernel(
-        func=_raw(lowered, parallel).with_attr("tirx.noalias", distinct),
+        func=define_order(_raw(lowered, parallel)).with_attr("tirx.noalias", distinct),
         workspaces=workspaces,
         inplace=scheduled.inplace,
         parallel=parallel,

@@ -1,11 +1,12 @@
 """Loops of register tiles: how every product's loops are split, and the micro-kernel inside."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from ..target import Target
 from .peel import HINT
-from .stages import stage_of
+from .stages import Stage, stage_of
 from .tiles import is_arm
 
 
@@ -58,6 +59,8 @@ def micro_kernel(
     reduce, (*rows, columns) = loops[-count:], loops[-count - len(stage.axes) : -count]
     vectors, vector = sch.split(columns, [None, min(lanes, int(sch.get(columns).extent))])
     by_lane = left is not None and is_arm(target) and steps > 1
+    if by_lane:
+        steps = _distinct_steps(stage, left, int(sch.get(rows[-1]).extent), steps, lanes)
     group = min(lanes, steps) if by_lane else 1
     outer, groups, inner = split_tiles(sch, reduce[-1], max(1, steps // group), group)
     # The operand that comes from memory again and again is in the outer loop: on ARM rows are in
@@ -72,6 +75,20 @@ def micro_kernel(
     init = sch.decompose_reduction(product, [*reduce[:-1], outer][0])
     *zero_rows, zero_vectors, zero = sch.get_loops(init)[-len(stage.axes) - 1 :]
     store_tile(sch, zero_rows, zero_vectors, zero)
+
+
+def _distinct_steps(stage: Stage, left: int | None, rows: int, steps: int, lanes: int) -> int:
+    """At most `steps`, so that a block loads no vector twice for neighboring rows.
+
+    Rows of a strided image overlap: LLVM would keep what two of them read, far apart in the block,
+    in registers that the tile needs.
+    """
+    source, row = stage.node.reads[left].source, stage.axes[-2]
+    load = next(load for load in stage.loads if load.source.same_as(source))
+    strides = zip(load.indices, stage.strides(source), strict=True)
+    distance = sum(size for index, size in strides if index.same_as(row))
+    again = math.lcm(distance, lanes)  # elements from a vector to where it is that of another row
+    return lanes if 0 < again < min(steps, rows * distance) else steps
 
 
 def _load_by_vectors(sch: Any, product: Any, left: int | None, at: Any) -> None:

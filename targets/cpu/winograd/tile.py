@@ -5,6 +5,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ..memory_order import keep_order
 from .buffers import Buffers, Registers, all_lanes, local
 from .loops import KINDS, REPEATED, for_each, guarded, sequence, vector
 from .plan import Plan
@@ -40,7 +41,11 @@ class Tile:
             def patch(i: int, j: int) -> Any:
                 return registers.keep(buffers.image(n, y + i, x + j, channel))
 
-            for position, value in transform_input(plan.tile, patch, registers.keep):
+            def pause() -> None:
+                registers.add(keep_order())
+
+            values = transform_input(plan.tile, patch, registers.keep, pause)
+            for position, value in values:
                 place = plan.input_place(self.panel, position, channels, self.row, lane)
                 registers.add(tirx.BufferStore(buffers.inputs, value, [self.slot, place]))
 

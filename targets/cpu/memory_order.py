@@ -1,0 +1,35 @@
+"""Points in straight code that loads and stores do not cross, at no cost.
+
+LLVM orders straight code as latencies suggest, and where nearly all registers are in use it then
+loads so early, and stores so late, that values go to the stack in between. An empty piece of
+assembly that may touch memory keeps its order of loads and stores; computations still move.
+"""
+
+from typing import Any
+
+from tvm import ir, tirx
+
+from .stages import collect
+
+_NAME = "penjing_keep_order"
+_DEFINITION = f"""
+define linkonce_odr hidden i32 @{_NAME}() alwaysinline nounwind {{
+  call void asm sideeffect "", "~{{memory}}"()
+  ret i32 0
+}}
+"""
+
+
+def keep_order() -> Any:
+    """The statement that no load and no store crosses."""
+    return tirx.Evaluate(tirx.call_extern("int32", _NAME))
+
+
+def define_order(func: Any) -> Any:
+    """Give LLVM the definition of what `keep_order` calls, if the function does."""
+    calls = (call for call in collect(func.body, ir.Call) if call.args)
+    if not any(getattr(call.args[0], "value", None) == _NAME for call in calls):
+        return func
+    definition = ir.StringImm(_DEFINITION)
+    body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", definition, func.body)
+    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
