@@ -64,6 +64,13 @@ def _residual_pad(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, 0, 2, 4))
 
 
+def _assigned(x: Tensor) -> Tensor:
+    """Written into a part of something larger."""
+    into = torch.full((2, 5, WIDTH + 2), 0.5)
+    into[..., 1:-1] = x
+    return into
+
+
 def _shuffle(x: Tensor) -> Tensor:
     return x.view(2, 3, 4, 6, 6).transpose(1, 2).reshape(2, 12, 6, 6)
 
@@ -143,6 +150,15 @@ BETWEEN: dict[str, Between] = {
     "turned": Between(lambda x: x.mT.contiguous().mT),
     "reshape and back": Between(lambda x: x.view(2, 5, 3, 4).relu().view(2, 5, 12), 4),
     "reshape and turn": Between(lambda x: x.view(2, 5, 3, 4).mT.reshape(2, 5, 12), 4),
+    "gathered rows": Between(
+        lambda x: x.gather(1, torch.tensor([3, 1, 4])[None, :, None].expand(2, 3, WIDTH))
+    ),
+    "gathered positions": Between(
+        lambda x: x.gather(-1, torch.arange(WIDTH).flip(0).expand(2, 5, WIDTH)),
+        0,
+        "its positions are looked up by number",
+    ),
+    "assigned to a part": Between(_assigned, width=14),
     "einsum": Between(lambda x: torch.einsum("bsc,btc->bst", x, x)[..., :1] * x),
     "matrix of weights": Between(Scaled(lambda x, w: x @ w, (WIDTH, 8)), width=8),
     "weights on the left": Between(Scaled(lambda x, w: w @ x, (5, 5))),

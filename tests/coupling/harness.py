@@ -69,13 +69,13 @@ def traced(model: torch.nn.Module, inputs: Inputs) -> tuple[Program, list[torch.
 def assert_pruned_like_masked(pruned: Pruned, inputs: list[torch.Tensor]) -> None:
     """Both give the same, which is not what the original gives; every group is smaller."""
     verify(pruned.program)
-    results, expected = (_run(program, inputs) for program in (pruned.program, pruned.masked))
-    assert _distance(results, expected) <= TOLERANCE
+    results, expected = (run(program, inputs) for program in (pruned.program, pruned.masked))
+    assert distance(results, expected) <= TOLERANCE
     for group, mask in pruned.keep.items():
         assert 0 < mask.sum() < group.size, group.name
         assert_members_shrank(pruned, group)
     if pruned.keep:
-        assert _distance(results, _run(pruned.original, inputs)) > 1e-3, "nothing depends on them"
+        assert distance(results, run(pruned.original, inputs)) > 1e-3, "nothing depends on them"
 
 
 def assert_members_shrank(pruned: Pruned, group: Group) -> None:
@@ -103,12 +103,13 @@ def reasons(coupling: Coupling) -> dict[str, str]:
     return {locked.name: locked.reason for locked in coupling.locked}
 
 
-def _run(program: Program, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+def run(program: Program, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The outputs of a program, without gradients."""
     with torch.no_grad():
         return program.run_flat(*inputs)
 
 
-def _distance(results: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
+def distance(results: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
     """The largest difference, relative to the largest element of each output."""
     distances = []
     for result, wanted in zip(results, expected, strict=True):

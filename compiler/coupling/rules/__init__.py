@@ -12,6 +12,7 @@ from . import (
     reductions,
     views,
     windows,
+    writes,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "reductions",
     "views",
     "windows",
+    "writes",
 ]

@@ -66,6 +66,26 @@ def index(flow: Flow, node: Node, x: Node, indices: Sequence[Node | None]) -> La
     return Labels(shape, (*blocks, *fixed))
 
 
+@couples(_ATEN.gather.default)
+def gather(flow: Flow, node: Node, x: Node, dim: int, index: Node, *_: object) -> Labels:
+    """Each element from the row of x that it is in; rows of both go together."""
+    labels, places = flow.of(x), flow.apart(index)
+    dim %= len(labels.shape)
+    labels = flow.lock_dim(labels, dim, _LOOKED_UP)
+    blocks = [places.block(dim)]
+    for other in range(len(labels.shape)):
+        if other != dim:
+            labels = flow.alone(labels, other)
+            if labels.shape[other] != places.shape[other]:
+                flow.lock(labels.atoms(other), _LOOKED_UP)
+                flow.lock(places.atoms(other), _LOOKED_UP)
+                blocks.append(places.block(other))
+            else:
+                flow.unite(labels, other, places, other)
+                blocks.append(labels.block(other))
+    return Labels(node_spec(node).shape, tuple(blocks))
+
+
 def _constant_positions(flow: Flow, node: Node, labels: Labels, dim: int, index: Node) -> Labels:
     positions = flow.program.weight(index).numpy().astype(np.int64) % labels.shape[dim]
     pick_survivors(flow, node, labels.block(dim), dim, positions)
