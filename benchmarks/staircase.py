@@ -5,9 +5,8 @@ python -m benchmarks.staircase [--layers LAYER ...] [--counts N ...] [--target T
 A pair of layers, one that makes the channels and one that reads them, is compiled for every count
 and runs once under the emulator, which counts instructions exactly; a depthwise layer is alone.
 `per mac` is what a multiply-add costs at that count. Kernels compute whole vectors of channels, so
-the count just above a multiple of the vector width costs nearly as much as the next multiple.
-`estimate` is what PruneChannels expects, and `rank` whether removing the last channel saves
-anything: "edge" where one channel more costs over twice as much as one channel less saves.
+the count just above a multiple of the vector width costs nearly as much as the next multiple, or
+more. `estimate` is what PruneChannels(instructions=...) counts with.
 """
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter

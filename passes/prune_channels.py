@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..compiler.batches import Batch
 from ..compiler.coupling import Coupling, Group, analyze, shrink
+from ..compiler.coupling.flow import Attention
 from ..compiler.ir.program import Program
 from ..compiler.pass_base import Pass
 from .channels.allocation import Limits, Scope
@@ -170,7 +171,7 @@ class PruneChannels(Pass):
         return select_groups(coupling.groups, self.kinds, self.only, self.protect)
 
     def _analyze(self, program: Program) -> Coupling:
-        attention = "head_dim" if "head_dim" in self.kinds else "heads"
+        attention: Attention = "head_dim" if "head_dim" in self.kinds else "heads"
         return analyze(program, through_norms="hidden" in self.kinds, attention=attention)
 
     def _batches(self) -> list[Batch]:

@@ -126,7 +126,9 @@ def test_scores_are_those_of_the_formula(name: str) -> None:
     if name != "lamp":
         expected = expected / expected.mean()
     assert expected.std() > 0.01
-    np.testing.assert_allclose(score(name, scoring(), group()), expected, rtol=1e-4)
+    scores = score(name, scoring(), group())
+    assert scores is not None
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 def test_every_criterion_is_tested() -> None:
@@ -199,11 +201,11 @@ def test_reconstruction_counts_what_a_refit_cannot_make_up_for() -> None:
 def test_reconstruction_prefers_what_is_repeated() -> None:
     """A unit that another one repeats costs nothing, however large its weights are."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    first, second = nn.Linear(4, 4), nn.Linear(4, 2)
     with torch.no_grad():
-        model[0].weight[3], model[0].bias[3] = model[0].weight[1], model[0].bias[1]
-        model[2].weight[:, 3] = 10
-    doubled = trace(model, (torch.randn(1, 4),))
+        first.weight[3], first.bias[3] = first.weight[1], first.bias[1]
+        second.weight[:, 3] = 10
+    doubled = trace(nn.Sequential(first, nn.ReLU(), second), (torch.randn(1, 4),))
     (found,) = analyze(doubled).groups
     samples = [Batch((torch.randn(64, 4),), None, 64)]
     scores = score("reconstruction", Scoring(doubled, [found], samples, ridge=1e-6), found)

@@ -72,8 +72,7 @@ def test_convolutions_are_fitted_window_by_window(reader: nn.Module) -> None:
     """Half of the channels repeat the others, so that nothing need be lost without them."""
     torch.manual_seed(0)
     first = nn.Conv2d(2, 8, 3, padding=1)
-    with torch.no_grad():
-        first.weight[4:], first.bias[4:] = first.weight[:4] / 2, first.bias[:4] / 2
+    repeat(first)
     program = trace(nn.Sequential(first, nn.ReLU(), reader), (torch.randn(1, 2, 7, 7),))
     batches = [torch.randn(6, 2, 7, 7) for _ in range(3)]
     options = {"ratio": 0.5, "calibration": batches, "criterion": keep_the_first}
@@ -84,12 +83,18 @@ def test_convolutions_are_fitted_window_by_window(reader: nn.Module) -> None:
 def test_convolutions_over_one_dimension_are_fitted_too() -> None:
     torch.manual_seed(0)
     first, second = nn.Conv1d(2, 8, 3), nn.Conv1d(8, 3, 3, padding=2, dilation=2)
-    with torch.no_grad():
-        first.weight[4:], first.bias[4:] = first.weight[:4] / 2, first.bias[:4] / 2
+    repeat(first)
     program = trace(nn.Sequential(first, nn.ReLU(), second), (torch.randn(1, 2, 9),))
     batches = [torch.randn(16, 2, 9) for _ in range(3)]
     options = {"ratio": 0.5, "calibration": batches, "criterion": keep_the_first}
     assert error(prune(program, **options, ridge=1e-9)) < 1e-3
+
+
+def repeat(layer: nn.Conv1d | nn.Conv2d) -> None:
+    """Let channels 4 to 7 be half of channels 0 to 3."""
+    assert layer.bias is not None
+    with torch.no_grad():
+        layer.weight[4:], layer.bias[4:] = layer.weight[:4] / 2, layer.bias[:4] / 2
 
 
 def keep_the_first(program: Program, group: Any) -> Tensor:
@@ -137,7 +142,8 @@ class PooledTokens(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         weights = mask[..., None]
-        return (self.layers(x) * weights).sum(1) / weights.sum(1)
+        y: Tensor = (self.layers(x) * weights).sum(1) / weights.sum(1)
+        return y
 
 
 def test_what_no_output_depends_on_does_not_count() -> None:
@@ -190,11 +196,11 @@ def test_steps_fit_to_the_original_and_not_to_the_step_before() -> None:
 def test_the_users_loss_decides_what_matters() -> None:
     """Two outputs, of which the loss reads one: units that make the other one go."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+    first, second = nn.Linear(4, 8), nn.Linear(8, 2)
     with torch.no_grad():
-        model[1].weight[0, 4:] = 0
-        model[1].weight[1, :4] = 0
-    program = trace(model, (torch.randn(1, 4),))
+        second.weight[0, 4:] = 0
+        second.weight[1, :4] = 0
+    program = trace(nn.Sequential(first, second), (torch.randn(1, 4),))
     for output, left in ((0, slice(0, 4)), (1, slice(4, 8))):
 
         def loss(outputs: list[Tensor], labels: Any, output: int = output) -> Tensor:

@@ -46,8 +46,8 @@ def instructions(node: Node, target: Target, spec_of: SpecOf = node_specs) -> fl
     out = _shape(node, spec_of)
     lanes = target.lanes(32)
     if node.target in _CONVOLUTIONS:
-        shapes = [_operand(node, index, spec_of) for index in (0, 1)]
-        return _convolution(target, out, *shapes, _strides(node))
+        source, weight = (_operand(node, index, spec_of) for index in (0, 1))
+        return _convolution(target, out, source, weight, _strides(node))
     if node.target is _ATTENTION:
         query, key, value = (_operand(node, index, spec_of) for index in range(3))
         heads, rows = prod(query[:-2]), query[-2]

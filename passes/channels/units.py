@@ -17,7 +17,8 @@ def sum_by_unit(member: Member, size: int, values: Tensor) -> Floats:
     """Sum `values` [positions of the member's dimension] over those of each of `size` units."""
     mine = member.units >= 0
     numbers = values.detach().double().cpu().numpy()
-    return np.bincount(member.units[mine], weights=numbers[mine], minlength=size)
+    sums = np.bincount(member.units[mine], weights=numbers[mine], minlength=size)
+    return sums.astype(np.float64)
 
 
 def others_summed(member: Member, values: Tensor) -> Tensor:
