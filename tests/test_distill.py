@@ -276,6 +276,7 @@ def test_options_have_a_text_form() -> None:
     (parsed,) = parse("distill{epochs=3,output=kl,temperature=4.0,freeze=(table,head),lr=0.001}")
     options = {"epochs": 3, "output": "kl", "temperature": 4.0, "lr": 0.001}
     assert parsed == Distill(freeze=("table", "head"), **options)  # type: ignore[arg-type]
+    assert parse(str(parsed)) == [parsed]
     program = optimize(
         _student(), "distill{epochs=1,freeze=(table)}", calibration=_data()
     )  # it is its own teacher
