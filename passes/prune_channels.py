@@ -15,7 +15,7 @@ from .channels.gradients import Loss
 from .channels.options import MEASURES, check_options
 from .channels.readers import ordered, readers_of
 from .channels.repair import Repair, batch_norms
-from .channels.scoring import Scoring
+from .channels.scoring import RIDGE, Scoring
 from .channels.selection import check_patterns, fewest_kept, select_groups, step_of
 from .channels.summary import Summary
 from .channels.teacher import Teacher
@@ -48,7 +48,8 @@ class PruneChannels(Pass):
         steps: Prune so often, each time a part, with new scores.
         refit: Refit layers where there is calibration data.
         renormalize: Estimate the statistics of batch norms anew; needs calibration data.
-        ridge: Of least squares, relative to the mean energy of what a layer reads.
+        ridge: Of least squares, relative to the mean energy of what a layer reads; None: for each
+            layer what fits unseen samples best.
         loss: Function of outputs and labels, for gradients; None: the cross entropy where there are
             class labels, else what the outputs themselves depend on.
         seed: Of all that is drawn.
@@ -77,7 +78,7 @@ class PruneChannels(Pass):
     steps: int = 1
     refit: bool = True
     renormalize: bool = False
-    ridge: float = 0.01
+    ridge: float | None = None
     loss: Loss | None = None
     seed: int = 0
 
@@ -116,7 +117,7 @@ class PruneChannels(Pass):
             groups=groups,
             batches=batches,
             loss=self.loss,
-            ridge=self.ridge,
+            ridge=RIDGE if self.ridge is None else self.ridge,
             seed=self.seed,
             progress=lambda done: self._progress("scores", number, done),
         )

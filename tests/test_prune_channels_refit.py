@@ -11,7 +11,7 @@ from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
 from penjing.passes import PruneChannels
-from penjing.passes.channels.least_squares import NormalEquations
+from penjing.passes.channels.least_squares import RIDGES, NormalEquations, best_ridge
 from tests.test_prune_channels import cnn, data, kept, prune, transformer
 
 
@@ -227,3 +227,28 @@ def test_rows_of_no_weight_leave_a_layer_as_it_is() -> None:
     matrix, offset = equations.solve(0.01, prior, with_offset=False)
     torch.testing.assert_close(matrix, prior)
     assert offset is None
+
+
+def test_the_ridge_follows_the_data() -> None:
+    """Few noisy rows want a large ridge, many exact ones a small one."""
+    generator = torch.Generator().manual_seed(0)
+    prior = torch.randn(20, 3, generator=generator)
+    found = []
+    for rows, noise in ((30, 3.0), (3000, 0.01)):
+        halves = [NormalEquations.of_size(20, 3) for _ in range(2)]
+        for equations in halves:
+            x = torch.randn(rows, 20, generator=generator)
+            t = x @ (prior + 0.1) + noise * torch.randn(rows, 3, generator=generator)
+            equations.add(x, t, torch.ones(rows))
+        found.append(best_ridge(halves, prior.double(), with_offset=True))
+    assert found == [max(RIDGES), min(RIDGES)]
+
+
+def test_the_error_of_equations_is_that_of_their_rows() -> None:
+    x, t, w = torch.randn(9, 4).double(), torch.randn(9, 2).double(), torch.rand(9).double()
+    equations = NormalEquations.of_size(4, 2)
+    equations.add(x, t, w)
+    fits = [(torch.randn(4, 2).double(), torch.randn(2).double()) for _ in range(2)]
+    direct = [float((w[:, None] * (x @ m + b - t) ** 2).sum()) for m, b in fits]
+    quick = [equations.error(m, b) for m, b in fits]
+    assert quick[0] - quick[1] == pytest.approx(direct[0] - direct[1])

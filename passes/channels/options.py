@@ -30,7 +30,7 @@ def check_options(options: Mapping[str, Any], *, has_target: bool) -> None:
     for name in ("steps", "round_to"):
         if options[name] is not None and options[name] < 1:
             raise _wrong(name, options, "1 or more")
-    if not options["ridge"] >= 0:
+    if options["ridge"] is not None and not options["ridge"] >= 0:
         raise _wrong("ridge", options, "0 or more")
 
 

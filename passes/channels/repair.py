@@ -18,7 +18,7 @@ from ...compiler.batches import Batch
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, shape_of
 from .frontier import Frontier
-from .least_squares import NormalEquations
+from .least_squares import NormalEquations, best_ridge
 from .readers import reader_of, replace_values
 from .rows import add_rows
 from .teacher import Teacher
@@ -36,7 +36,8 @@ class Repair:
         sensitivities: For each layer to refit, what an error of its result counts: [samples,
             positions...] per batch.
         norms: Batch norms whose statistics are to be estimated anew.
-        ridge: Of least squares, relative to the mean energy of the features.
+        ridge: Of least squares, relative to the mean energy of the features; None: see
+            `best_ridge`.
         seed: Of the rows that are drawn where there are more than enough.
         progress: Called with the fraction that is done.
     """
@@ -45,7 +46,7 @@ class Repair:
     batches: list[Batch]
     sensitivities: Mapping[Node, Sequence[Tensor]]
     norms: Collection[Node] = ()
-    ridge: float = 0.01
+    ridge: float | None = None
     seed: int = 0
     progress: Callable[[float], None] = lambda done: None
 
@@ -76,7 +77,7 @@ class _Refit:
         reader = reader_of(call)
         assert reader is not None, call
         old = reader.matrix(self.program)
-        equations = NormalEquations.of_size(*old.shape)
+        halves = [NormalEquations.of_size(*old.shape) for _ in range(2)]
         generator = torch.Generator().manual_seed(self.how.seed)
         place, addend = self._target(call)
         read = [reader.source] if addend is None else [reader.source, addend]
@@ -90,10 +91,12 @@ class _Refit:
             target = self.teacher.what_is_left(place, targets[self.teacher.nodes[place]])
             target = target if addend is None else target - values[addend]
             source, rows = values[reader.source], reader.rows(target)
-            add_rows(equations, reader, source, rows, weights, len(self.how.batches), generator)
-        fits_offset = reader.bias is not None
-        new = equations.solve(self.how.ridge, old, with_offset=fits_offset)
-        reader.store(self.program, *new)
+            add_rows(halves, reader, source, rows, weights, len(self.how.batches), generator)
+        with_offset, ridge = reader.bias is not None, self.how.ridge
+        if ridge is None:
+            ridge = best_ridge(halves, old, with_offset=with_offset)
+        fitted = (halves[0] + halves[1]).solve(ridge, old, with_offset=with_offset)
+        reader.store(self.program, *fitted)
         self.original.advance(self.teacher.nodes[call])
 
     def _target(self, call: Node) -> tuple[Node, Node | None]:

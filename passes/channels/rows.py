@@ -1,5 +1,7 @@
 """Rows for least squares: every position of every sample, or as many of them as are needed."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ _CHUNK = 1 << 24  # elements of features at once
 
 
 def add_rows(
-    equations: NormalEquations,
+    halves: Sequence[NormalEquations],
     reader: Reader,
     source: Tensor,
     targets: Tensor,
@@ -23,24 +25,28 @@ def add_rows(
     """Add what a layer read in one batch, with the results that are wanted for it.
 
     Args:
-        equations: Of the layer's features.
+        halves: Of the layer's features; a sample goes to one of them, drawn.
         reader: The layer.
         source: What it read, [samples, ...].
         targets: The wanted results as [rows, outputs].
         weights: What a row counts, [samples, positions...].
         batches: How many batches share the rows that are enough.
-        generator: Draws the rows where there are more than enough.
+        generator: Draws halves, and the rows where there are more than enough.
     """
     enough = -(-max(_FEWEST_ROWS, _ROWS_PER_FEATURE * reader.feature_count) // batches)
     chosen = _thinned(weights.flatten(), enough, generator)
     samples = source.shape[0]
     rows = len(chosen) // samples
     step = max(1, _CHUNK // max(1, rows * reader.feature_count))
+    half = torch.randint(len(halves), (samples,), generator=generator)
     for start in range(0, samples, step):
         part = chosen[start * rows : (start + step) * rows]
-        used = part.nonzero()[:, 0]
-        features = reader.features(source[start : start + step])[used]
-        equations.add(features, targets[start * rows : (start + step) * rows][used], part[used])
+        owner = half[start : start + step].repeat_interleave(rows)
+        features = reader.features(source[start : start + step])
+        wanted = targets[start * rows : (start + step) * rows]
+        for number, equations in enumerate(halves):
+            used = ((part != 0) & (owner == number)).nonzero()[:, 0]
+            equations.add(features[used], wanted[used], part[used])
 
 
 def _thinned(weights: Tensor, enough: int, generator: torch.Generator) -> Tensor:

@@ -20,6 +20,8 @@ from .removal import Problem, removal_errors
 from .rows import add_rows
 from .units import Floats, makers_and_readers, sum_by_unit
 
+RIDGE = 0.01  # for choosing units; relative to the mean energy of the features
+
 
 @dataclass
 class Scoring:
@@ -39,7 +41,7 @@ class Scoring:
     groups: Sequence[Group]
     batches: list[Batch] = field(default_factory=list)
     loss: Loss | None = None
-    ridge: float = 0.01
+    ridge: float = RIDGE
     seed: int = 0
     progress: Callable[[float], None] = lambda done: None
 
@@ -127,7 +129,7 @@ class Scoring:
                 source = values[reader.source]
                 nothing = torch.zeros(weights.numel(), 0)
                 share = len(self.batches)
-                add_rows(found[reader.call], reader, source, nothing, weights, share, generator)
+                add_rows([found[reader.call]], reader, source, nothing, weights, share, generator)
         return found
 
     def _values(self) -> Iterator[dict[Node, Tensor]]:
