@@ -19,6 +19,8 @@ FINE_TUNING_EPOCHS = 40
 PEAK = 3e-3  # largest learning rate, of the fine-tuning too
 BATCH = 64
 SEEDS = (0, 1, 2)
+KEPT = (0.25, 0.1)  # of the multiply-adds, by those who prune
+GRADIENT_IMAGES = 256  # that they look at
 
 
 @dataclass(frozen=True)
