@@ -184,10 +184,13 @@ def test_every_loss_brings_the_student_nearer(options: dict[str, Any]) -> None:
 
 
 def test_narrow_states_are_projected() -> None:
+    before = _error(_narrow())
+    random_state = torch.get_rng_state()
     program = _distill(_narrow(), epochs=10)
     assert _details(program)["hidden_states"] == 8
-    assert _error(program) < 0.75 * _error(_narrow())
+    assert _error(program) < 0.75 * before
     assert set(program.weights) == set(_narrow().weights)  # the projections are gone
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
 def test_labels_are_mixed_in() -> None:
@@ -409,6 +412,15 @@ def test_a_teacher_remembers_no_more_than_allowed() -> None:
         with torch.no_grad():
             expected = run_batched(_teacher(), (ids, mask)).outputs[0]
         assert torch.equal(answer.outputs[0], expected)
+
+
+def test_a_teacher_never_answers_in_half_precision() -> None:
+    batch = Batch(_inputs(6), None, 6)
+    with torch.no_grad():
+        expected = run_batched(_teacher(), batch.inputs).outputs[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        answer = Teacher(_teacher(), hidden_states(_teacher()), [], 0).answer(batch)
+    assert torch.equal(answer.outputs[0], expected)
 
 
 def test_attention_maps_are_those_that_attention_uses() -> None:

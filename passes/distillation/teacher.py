@@ -52,12 +52,13 @@ class Teacher:
         self._answers.clear()
 
     def answer(self, batch: Batch) -> Answer:
-        """The answer for a batch, on the device of its inputs."""
+        """The answer for a batch, on the device of its inputs, never in half precision."""
         device = batch.inputs[0].device if batch.inputs else torch.device("cpu")
         samples = split(self.program, Batch(batch.inputs, None, batch.times))
         keys = [_key(sample) for sample in samples]
         if not all(key in self._answers for key in keys):
-            answer = self._ask(batch)
+            with torch.autocast(device.type, enabled=False):
+                answer = self._ask(batch)
             for key, part in zip(keys, _split(answer, batch.times), strict=True):
                 self._remember(key, part)
             return answer
