@@ -1,6 +1,7 @@
 """Networks that other pruning tools get wrong, and ours."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from penjing.compiler.coupling import analyze, shrink, zero_out
 from penjing.compiler.coupling.flow import Attention
+from penjing.compiler.ir.program import Program
 from tests.coupling import cases
 from tests.coupling.harness import (
     Pruned,
@@ -77,13 +79,19 @@ CASES: dict[str, Case] = {
 }
 
 
+@cache
+def program_of(name: str) -> tuple[Program, list[torch.Tensor]]:
+    """The program of a case, and inputs; not to be changed."""
+    make_model, inputs, _ = CASES[name]
+    torch.manual_seed(0)
+    return traced(make_model().eval(), inputs)
+
+
 def pruned_case(
     name: str, ratio: float, attention: Attention = "heads"
 ) -> tuple[Pruned, list[torch.Tensor]]:
     """A case pruned at random, and inputs."""
-    make_model, inputs, _ = CASES[name]
-    torch.manual_seed(0)
-    program, flat = traced(make_model().eval(), inputs)
+    program, flat = program_of(name)
     return prune_randomly(program, ratio, seed=int(100 * ratio), attention=attention), flat
 
 
