@@ -9,6 +9,7 @@ from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
 from ..compiler.ir.rewrite import replace_by
 from ..compiler.pass_base import Pass
+from .integer.attention import ATTENTIONS
 from .integer.moves import cancel, move_integers, quantize_early, share_quantized
 from .integer.pointwise import POINTWISE, rescaled, table
 from .integer.products import LAYERS, PRODUCTS, to_float
@@ -18,6 +19,7 @@ from .integer.values import DEQUANTIZE, QUANTIZE, Target, quantized, target_of
 
 _RULES: dict[Any, Callable[[Program, Target], Node | str]] = {
     **PRODUCTS,
+    **ATTENTIONS,
     **REDUCTIONS,
     **POINTWISE,
 }

@@ -121,6 +121,7 @@ _ANCHORS = {
     _PENJING.linear_int8,
     _PENJING.linear_int8_to_float,
     _PENJING.matmul_int8,
+    _PENJING.attention_int8,
     _PENJING.avg_pool_int8,
 }
 _PACKETS: dict[OpOverloadPacket, Kind] = {

@@ -39,6 +39,7 @@ _CONVOLUTIONS = {
     penjing.conv_int8.default,
     penjing.conv_int8_to_float.default,
 }
+_ATTENTIONS = {aten.scaled_dot_product_attention.default, penjing.attention_int8.default}
 _TRANSPOSED = {
     aten.conv_transpose1d.default,
     aten.conv_transpose2d.input,
@@ -82,7 +83,7 @@ def macs(node: Node, specs_of: SpecsOf = node_specs) -> int:
         return out.size * prod(spec(1).shape[1:])
     if node.target in _TRANSPOSED:
         return spec(0).size * prod(spec(1).shape[1:])
-    if node.target is aten.scaled_dot_product_attention.default:
+    if node.target in _ATTENTIONS:
         query, key, value = (spec(index) for index in range(3))
         scores = prod(query.shape[:-1]) * key.shape[-2]
         return scores * (query.shape[-1] + value.shape[-1])

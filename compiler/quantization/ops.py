@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .arithmetic import requantize
+from .attention import attention_int8
 from .normalization import normalize_int8
 from .softmax import softmax_int8
 
@@ -264,3 +265,9 @@ _operator(
     "normalize_int8(Tensor x, Tensor gain, Tensor offset, int axes, int input_zero_point,"
     " bool centered, int epsilon, int shift, int low, int high)"
 )(normalize_int8)
+_operator(
+    "attention_int8(Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor table,"
+    " bool causal, int query_zero_point, int key_zero_point, int value_zero_point,"
+    " int index_multiplier, int index_shift, int total_shift, int multiplier, int shift,"
+    f" {_RESULT})"
+)(attention_int8)

@@ -81,8 +81,6 @@ def quantize_early(node: Node) -> bool:
     source = moved.args[0] if moved.args else None
     if moved.target not in _EARLY or not isinstance(source, Node) or len(source.users) > 1:
         return False
-    if source.op != "call_function":
-        return False
     early = quantized_again(node, source, found)
     if moved.target is _ATEN.max_pool1d.default:
         late: Node | None = _max_pool(moved, Quantized(early, found), before=node)

@@ -11,6 +11,7 @@ from ..functions import Function
 
 MOST_STEPS = 3  # a value that is rounded the other way may turn others over, layer by layer
 MOVES = {
+    "aten.expand",
     "aten.slice.Tensor",
     "aten.reshape",
     "aten.permute",
@@ -127,6 +128,25 @@ def _attention() -> tuple[nn.Module, Tensor]:
     return Function(forward, *parts), torch.randn(1, 11, width)
 
 
+def _fused_attention() -> tuple[nn.Module, Tensor]:
+    """Two groups of heads, a mask of each kind."""
+    position = torch.randn(4, 9, 9)
+    seen = torch.rand(9, 9) > 0.3
+    seen[:, 0] = True
+
+    def forward(inward: nn.Module, out: nn.Module, x: Tensor) -> Any:
+        query, key, value = inward(x).split([32, 16, 16], -1)
+        query = query.reshape(1, 9, 4, 8).transpose(1, 2)
+        key, value = (part.reshape(1, 9, 2, 8).transpose(1, 2) for part in (key, value))
+        attend = functional.scaled_dot_product_attention
+        y = attend(query, key, value, enable_gqa=True, is_causal=True)
+        y = attend(y, key, value, position, enable_gqa=True)
+        y = attend(y, key, value, seen, enable_gqa=True, scale=1.0)
+        return out(y.transpose(1, 2).reshape(1, 9, 32))
+
+    return Function(forward, nn.Linear(12, 64), nn.Linear(32, 5)), torch.randn(1, 9, 12)
+
+
 def _seeded(make: Callable[[], tuple[nn.Module, Tensor]]) -> Callable[[], tuple[nn.Module, Any]]:
     def network() -> tuple[nn.Module, Tensor]:
         torch.manual_seed(0)
@@ -140,6 +160,7 @@ NETWORKS = {
     "concatenation": _seeded(_concatenation),
     "convolutions": _seeded(_convolutions),
     "depthwise": _seeded(_depthwise),
+    "fused_attention": _seeded(_fused_attention),
     "residual": _seeded(_residual),
     "rows": _seeded(_rows),
     "squeeze": _seeded(_squeeze),

@@ -14,6 +14,7 @@ from penjing.compiler.quantization.arithmetic import (
     reciprocal_square_root,
     requantize,
 )
+from penjing.compiler.quantization.attention import AttentionPlan
 from penjing.compiler.quantization.normalization import NormalizationPlan
 from penjing.compiler.quantization.scales import (
     LayerConstants,
@@ -117,6 +118,24 @@ def test_norms_are_off_by_less_than_a_hundredth_of_a_step(elements: int, centere
     got = penjing.normalize_int8(integer, plan.gain, plan.offset, *options)
     steps = (wanted / result.scale - 5).clamp(-128, 127)
     assert (got - steps).abs().max() < 0.51
+
+
+@pytest.mark.parametrize("keys", [1, 9, 128, 700])
+@pytest.mark.parametrize("scale", [0.002, 0.02, 0.3])
+def test_attention_is_close(keys: int, scale: float) -> None:
+    """Flat rows, and rows in which one key outweighs all others: hardly more than rounding."""
+    query, key, value = (integers(6, rows, 16) for rows in (5, keys, keys))
+    x = QuantizedRange(0.05, 3)
+    q, k, v = ((part.double() - 3) * 0.05 for part in (query, key, value))
+    wanted = functional.scaled_dot_product_attention(q, k, v, scale=scale * 20)
+    result = QuantizedRange(float(wanted.abs().max()) / 110, -5)
+    plan = AttentionPlan.of((x, x, x), scale * 20, result, keys)
+    end = False, 3, 3, 3, *plan.constants, -5, -128, 127
+    got = penjing.attention_int8(query, key, value, None, plan.table, *end).double()
+    steps = wanted / result.scale - 5
+    assert (got - steps).abs().max() < 1.1
+    noise, least = (got - steps).square().mean(), (torch.round(steps) - steps).square().mean()
+    assert noise < 1.1 * least
 
 
 def test_norms_of_constant_rows_are_their_bias() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penjing.compiler.quantization import ops  # noqa: F401  (registers penjing)
+from penjing.compiler.quantization.attention import AttentionPlan
 from penjing.compiler.quantization.normalization import NormalizationPlan
 from penjing.compiler.quantization.scales import PairSum, QuantizedRange, Rescaling
 from penjing.compiler.quantization.softmax import SoftmaxPlan
@@ -195,6 +196,35 @@ def test_norms(
     point = 0 if centered else zero_point
     options = axes, point, centered, plan.epsilon, plan.shift, -128, 127
     check(penjing.normalize_int8.default, integers(*shape, fill=fill), *constants, *options)
+
+
+@FEW
+@given(
+    sizes=st.tuples(SIZES, SIZES, st.sampled_from([1, 4, 17])),
+    batches=st.sampled_from([(), (2,), (1, 3)]),
+    points=st.tuples(ZERO_POINTS, ZERO_POINTS, ZERO_POINTS),
+    scale=st.sampled_from([1e-3, 0.03, 2.0]),
+    mask=st.sampled_from(["", "causal", "bias"]),
+    fill=FILLS,
+)
+def test_attention(
+    sizes: tuple[int, int, int],
+    batches: tuple[int, ...],
+    points: tuple[int, int, int],
+    scale: float,
+    mask: str,
+    fill: int | None,
+) -> None:
+    rows, keys, features = sizes
+    ranges = tuple(QuantizedRange(0.05, point) for point in points)
+    assert len(ranges) == 3
+    plan = AttentionPlan.of(ranges, scale, QuantizedRange(0.04, 5), keys)
+    query, key = integers(*batches, rows, features, fill=fill), integers(*batches, keys, features)
+    value, bias = integers(*batches, keys, 9), int32s(rows, keys, most=1000)
+    bias[:, 0] = -(2**29)
+    tensors = query, key, value, bias if mask == "bias" else None, Weight(plan.table)
+    end = mask == "causal", *points, *plan.constants, 5, -128, 120
+    check(penjing.attention_int8.default, *tensors, *end)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.037, 1 / 3])

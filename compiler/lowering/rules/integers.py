@@ -47,6 +47,19 @@ def clamp(value: Value, low: int, high: int) -> Value:
     return tirx.max(tirx.min(value, tirx.const(high, "int32")), tirx.const(low, "int32"))
 
 
+def bits_above(value: Value, first: int, last: int) -> Value:
+    """How many of 2^first, 2^(first + 1), ... below 2^last the value reaches."""
+    reached: Value = integer(0)
+    for bit in range(first, last):
+        reached = reached + tirx.Select(value >= integer(1 << bit), integer(1), integer(0))
+    return reached
+
+
+def integer(value: int) -> Value:
+    """A constant of 32 bits."""
+    return tirx.const(value, "int32")
+
+
 def centered(value: Value, zero_point: int) -> Value:
     """How many steps an int8 is from zero."""
     wide = value.astype("int32")

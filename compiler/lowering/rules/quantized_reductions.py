@@ -15,7 +15,15 @@ from ..builder import KernelBuilder
 from ..registry import lowers
 from .axis_reduction import as_result, converted, count_of, reduce_axes, wrap_axes
 from .indices import Index, compute, shape_of, wrap_axis
-from .integers import centered, clamp, multiply_high, reciprocal_square_root, requantize
+from .integers import (
+    bits_above,
+    centered,
+    clamp,
+    integer,
+    multiply_high,
+    reciprocal_square_root,
+    requantize,
+)
 from .moments import elements, per_row
 from .row_reduction import row_notes, row_reduce
 from .sliding import from_found, window_sums
@@ -108,20 +116,20 @@ def softmax_int8(
         attrs=notes,
     )
     total = reduce_axes(powers, (axis,), "sum", kernel)
-    excess = per_row(total, lambda value: _bits_above(value, SUM_BITS, 31), "excess")
+    excess = per_row(total, lambda value: bits_above(value, SUM_BITS, 31), "excess")
 
     def factor_of(*at: Index) -> Any:
-        reciprocal = tirx.truncdiv(_int(INT32_MAX), total(*at) >> excess(*at))
-        return (reciprocal * _int(inverse)) >> _int(16)
+        reciprocal = tirx.truncdiv(integer(INT32_MAX), total(*at) >> excess(*at))
+        return (reciprocal * integer(inverse)) >> integer(16)
 
     rows = shape_of(total)
     factor = te.compute(rows, factor_of, name="factor", attrs=row_notes(len(rows)))
 
     def element(at: Sequence[Index]) -> Any:
-        down = tirx.min(excess(*row(at)) + _int(shift), _int(31))
-        half = _int(1) << (down - _int(1))
+        down = tirx.min(excess(*row(at)) + integer(shift), integer(31))
+        half = integer(1) << (down - integer(1))
         value = (powers(*at) * factor(*row(at)) + half) >> down
-        return clamp(value + _int(zero_point), low, high).astype("int8")
+        return clamp(value + integer(zero_point), low, high).astype("int8")
 
     return compute(out.shape, element, "softmax_int8")
 
@@ -168,7 +176,7 @@ def normalize_int8(
     )
 
     def root_of(*row: Index) -> Any:
-        twice = (exponent(*row) * _int(2)).astype("int64")
+        twice = (exponent(*row) * integer(2)).astype("int64")
         up, down = tirx.max(_long(31) - twice, _long(0)), tirx.max(twice - _long(31), _long(0))
         return reciprocal_square_root(((variance(*row) << up) >> down).astype("int32"))
 
@@ -176,40 +184,28 @@ def normalize_int8(
 
     def element(at: Sequence[Index]) -> Any:
         row, place = at[: len(at) - axes], at[len(at) - axes :]
-        distance = _int(n) * wide(*at)
+        distance = integer(n) * wide(*at)
         if total is not None:
             distance = distance - total(*row)
         most = 30 + FRACTION_BITS // 2 - root_bits(n)
-        up = tirx.min(_int(most) - exponent(*row), _int(30))
+        up = tirx.min(integer(most) - exponent(*row), integer(30))
         normal = multiply_high(distance << up, root(*row))
         value = multiply_high(normal, gain(*place)) + offset(*place)
-        return clamp(value >> _int(shift), low, high).astype("int8")
+        return clamp(value >> integer(shift), low, high).astype("int8")
 
     return compute(out.shape, element, "normalize_int8")
 
 
 def _minus(total: Any, zeros: int) -> Any:
-    return total - _int(zeros) if zeros else total
-
-
-def _bits_above(value: Any, first: int, last: int) -> Any:
-    """How many of 2^first, 2^(first + 1), ... below 2^last the value reaches."""
-    reached: Any = _int(0)
-    for bit in range(first, last):
-        reached = reached + tirx.Select(value >= _int(1 << bit), _int(1), _int(0))
-    return reached
+    return total - integer(zeros) if zeros else total
 
 
 def _powers_of_four(value: Any, count: int) -> Any:
     """How many of 1, 4, 16, ... the value reaches."""
-    reached: Any = _int(0)
+    reached: Any = integer(0)
     for i in range(count):
-        reached = reached + tirx.Select(value >= _long(1 << 2 * i), _int(1), _int(0))
+        reached = reached + tirx.Select(value >= _long(1 << 2 * i), integer(1), integer(0))
     return reached
-
-
-def _int(value: int) -> Any:
-    return tirx.const(value, "int32")
 
 
 def _long(value: int) -> Any:
