@@ -1,6 +1,7 @@
 import copy
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -225,6 +226,22 @@ def test_results_repeat() -> None:
         assert torch.equal(weight, second.weights[name])
 
 
+def test_a_resumed_run_gives_the_same(tmp_path: Path) -> None:
+    class Interrupt(Callback):
+        def on_step(self, training: Training) -> None:
+            if training.step == 7:
+                raise KeyboardInterrupt
+
+    options = {"checkpoint": str(tmp_path / "run.pt"), "checkpoint_every": 2, "epochs": 3}
+    whole = _distill(_narrow(), epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        _distill(_narrow(), callbacks=(Interrupt(),), **options)
+    parts = _distill(_narrow(), callbacks=(Callback(),), **options)
+    assert _details(parts)["loss"] == _details(whole)["loss"]
+    for name, weight in whole.weights.items():
+        assert torch.equal(weight, parts.weights[name])
+
+
 def test_a_program_that_does_not_get_better_stays() -> None:
     program = _distill(_student(), lr=10.0, clip=0.0, warmup=0.0, epochs=1)
     report = program.reports[-1]
@@ -263,6 +280,7 @@ def test_accuracy_and_progress_are_told() -> None:
     assert report.before is not None and report.after is not None
     assert report.before.quality == pytest.approx(1 - _error(_student()))
     assert report.after.quality == pytest.approx(1 - _error(program))
+    assert ("distill: teacher", 1.0) in told
     assert ("distill: training", 1.0) in told
 
 
@@ -344,6 +362,11 @@ def test_attention_needs_attention() -> None:
         optimize(flat, [Distill(attention_weight=1.0)], calibration=[torch.zeros(4, 4)])
 
 
+def test_a_device_is_needed() -> None:
+    with pytest.raises(CompileError, match="cannot train on device 'nowhere'"):
+        _distill(_student(), device="nowhere")
+
+
 def test_batches_as_they_come_need_validation() -> None:
     with pytest.raises(CompileError, match="needs validation data"):
         _distill(_student(), batch_size=0)
@@ -410,8 +433,10 @@ def test_a_teacher_remembers_no_more_than_allowed() -> None:
     for _ in range(2):
         answer = teacher.answer(Batch((ids, mask), None, 6))
         with torch.no_grad():
-            expected = run_batched(_teacher(), (ids, mask)).outputs[0]
-        assert torch.equal(answer.outputs[0], expected)
+            run = run_batched(_teacher(), (ids, mask), keep=teacher.states)
+        assert torch.equal(answer.outputs[0], run.outputs[0])
+        for node, value in answer.values.items():
+            torch.testing.assert_close(value.float(), run.kept[node], rtol=2**-11, atol=1e-6)
 
 
 def test_a_teacher_never_answers_in_half_precision() -> None:

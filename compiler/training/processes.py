@@ -62,7 +62,7 @@ def start_processes(options: TrainingOptions) -> Processes:
     Raises:
         CompileError: A device that is not there, or `accelerate` is not installed.
     """
-    device = _device(options.device)
+    device = find_device(options.device)
     return _Several(options, device) if options.distributed else _One(options, device)
 
 
@@ -157,7 +157,12 @@ class _Several(Processes):
             self._accelerator.scaler.load_state_dict(state)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        CompileError: There is none.
+    """
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

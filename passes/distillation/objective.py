@@ -175,13 +175,13 @@ def _aligned(
 ) -> list[Pair]:
     """Each pair with the nearest of the teacher's states before that of the next pair."""
     order = {node: number for number, node in enumerate(states)}
-    ends = [order[pair.teacher] for pair in pairs[1:]] + [len(states)]
+    starts = [order[pair.teacher] for pair in pairs]
     result = []
-    for pair, end in zip(pairs, ends, strict=False):  # without pairs there is an end too many
+    for pair, start, end in zip(pairs, starts, [*starts, len(states)][1:], strict=True):
         wanted, value = answer.values[pair.teacher], found[pair.student]
         near = [
             state
-            for state in states[order[pair.teacher] : end]
+            for state in states[start:end]
             if pair.axis is None and answer.values[state].shape == wanted.shape
         ]
         errors = [

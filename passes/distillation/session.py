@@ -1,6 +1,6 @@
 """One run of distillation: from a program, its teacher and data to trained weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -12,6 +12,8 @@ from ...compiler.ir.program import Program
 from ...compiler.pass_context import PassContext, Progress
 from ...compiler.pass_report import PassReport
 from ...compiler.training import Callback, Samples, Training, train
+from ...compiler.training.forward import moved
+from ...compiler.training.processes import find_device
 from .attention_maps import attentions, pair_attentions, reads_of
 from .hidden_states import hidden_states, pair_by_origin
 from .objective import Distillation
@@ -52,6 +54,10 @@ def distill(
     training, validation, probe = _data(program, options, context, report.name)
     student = program.copy()
     objective = _objective(student, original, options, report, probe)
+    for part in (validation, training):
+        batches = part.in_order(options.batch_size) if isinstance(part, Samples) else part
+        stage = partial(context.progress, f"{report.name}: teacher")
+        _ask_teacher(objective.teacher, batches, options, stage)
     result = train(
         student,
         objective,
@@ -68,6 +74,26 @@ def distill(
         report.details["note"] = "no update made it better: the weights stay as they were"
         return 0
     return _take_weights(program, student)
+
+
+def _ask_teacher(
+    teacher: Teacher,
+    batches: Batches | Sequence[Batch],
+    options: DistillationOptions,
+    progress: Callable[[float], None],
+) -> None:
+    """Ask about the samples in a fixed order, before training takes them in a random one."""
+    device = find_device(options.device)
+
+    def shown() -> Iterator[Batch]:
+        for number, batch in enumerate(batches):
+            progress(number / len(batches))
+            yield moved(batch, device)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)  # of a loader that shuffles
+        teacher.prepare(shown())
+    progress(1.0)
 
 
 class _Progress(Callback):

@@ -1,6 +1,6 @@
 """What the teacher says about a batch; it is asked once about each sample."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -12,6 +12,8 @@ from ...compiler.batched_run import run_batched
 from ...compiler.batches import Batch
 from ...compiler.ir.program import Program, node_spec
 from ...compiler.training.samples import split
+
+_LARGE = 6e4  # about the largest float16
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Answer:
 class Teacher:
     """Gives and remembers what a program computes.
 
+    Values of nodes are kept as float16, whose rounding is far below what students reach, unless
+    they are too large for it.
+
     Args:
         program: Is left as it is.
         states: Hidden states that are wanted beside the outputs; positions of sequences are
@@ -40,7 +45,7 @@ class Teacher:
     def __init__(
         self, program: Program, states: Sequence[Node], reads: Sequence[Node], cache_bytes: int
     ) -> None:
-        self.program, self._bytes_left = program, cache_bytes
+        self.program, self._bytes_left, self._is_full = program, cache_bytes, False
         self._answers: dict[bytes, Answer] = {}
         self.narrow(states, reads)
 
@@ -50,6 +55,18 @@ class Teacher:
         self._weighed = [node for node in states if len(node_spec(node).shape) == 3]
         self._bytes_left += sum(map(_size, self._answers.values()))
         self._answers.clear()
+        self._is_full = False
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Fill the memory with answers to the first of these batches, as many as it holds.
+
+        Answers depend, in their last bits, on which samples are asked about together: this way they
+        do not depend on when a sample comes first, and a resumed run gets those it had.
+        """
+        for batch in batches:
+            if self._is_full:
+                return
+            self.answer(batch)
 
     def answer(self, batch: Batch) -> Answer:
         """The answer for a batch, on the device of its inputs, never in half precision."""
@@ -78,12 +95,15 @@ class Teacher:
             importance = _importance(run.outputs, {node: values[node] for node in self._weighed})
         return Answer(
             [output.detach() for output in run.outputs],
-            {node: value.detach() for node, value in run.kept.items()},
+            {node: _compact(value.detach()) for node, value in run.kept.items()},
             importance,
         )
 
     def _remember(self, key: bytes, answer: Answer) -> None:
-        if key not in self._answers and _size(answer) <= self._bytes_left:
+        if key in self._answers:
+            return
+        self._is_full = _size(answer) > self._bytes_left
+        if not self._is_full:
             self._bytes_left -= _size(answer)
             self._answers[key] = Answer(
                 [_own(tensor) for tensor in answer.outputs],
@@ -155,6 +175,11 @@ def _join(answers: Sequence[Answer], device: torch.device) -> Answer:
 def _size(answer: Answer) -> int:
     tensors = [*answer.outputs, *answer.values.values(), *answer.importance.values()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _compact(value: Tensor) -> Tensor:
+    is_small = value.dtype == torch.float32 and bool((value.abs() < _LARGE).all())
+    return value.half() if is_small else value
 
 
 def _own(tensor: Tensor) -> Tensor:
