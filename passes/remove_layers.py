@@ -14,7 +14,7 @@ from .blocks.find_blocks import find_blocks
 from .blocks.heal import Healing
 from .blocks.refit import Fit
 from .blocks.score_blocks import Score, Scoring
-from .blocks.student import Student, stands_alone
+from .blocks.student import Student
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class RemoveLayers(Pass):
             "scores": {b.name: score for b, score in zip(blocks, scores, strict=True)},
             "macs_removed": block.macs,
         }
-        own_tail = self.heal and stands_alone(block, own_tail=True)
-        if self.heal and not own_tail and not stands_alone(block, own_tail=False):
-            self.report.skip(block.entry, f"also read outside {block.name}: nothing bridges it")
-        student.remove(block, own_tail=own_tail)
+        entry = block.entry
+        if not student.remove(block) and self.heal:
+            reason = "something else reads it too, or its norm cannot be inverted"
+            self.report.skip(entry, f"nothing bridges the gap of {block.name}: {reason}")
         note["distance"] = self._distance(program, evidence)
         if self.heal:
             note |= self._heal(student, evidence, number)

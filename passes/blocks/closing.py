@@ -12,6 +12,7 @@ from ...compiler.batches import Batch
 from ...compiler.ir.op_kinds import Kind, kind_of
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, shape_of
+from .invert import inverted
 
 _ATEN = torch.ops.aten
 _AFFINE = (_ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.mul.Tensor, _ATEN.div.Tensor)
@@ -25,10 +26,12 @@ class Place:
     Args:
         node: The residual sum, or the result itself.
         addend: What is added there, None at the result itself.
+        tail: The norm or activation between there and where the goal is, if any.
     """
 
     node: Node
     addend: Node | None
+    tail: tuple[Node, ...] = ()
 
 
 def place_of(call: Node, sums: Collection[Node]) -> Place:
@@ -53,7 +56,7 @@ def wanted_results(
     known: dict[Node, Tensor],
     goal: Tensor,
 ) -> Tensor:
-    """The result of `call` under which the value at `place` would be `goal`.
+    """The result of `call` under which the value at `place`, behind its tail, would be `goal`.
 
     The way from one to the other is affine in each element, so its derivative inverts it.
 
@@ -63,21 +66,25 @@ def wanted_results(
         call: The layer.
         place: Of the layer.
         known: The values of `call` and of the place's addend.
-        goal: Of the shape of the value at the place.
+        goal: The wanted value.
     """
-    if place.node is call:
+    if place.node is call and not place.tail:
         return goal
+    read = (place.node, *place.tail[:-1])
     with torch.enable_grad():
         result = known[call].detach().requires_grad_()
-        run = run_batched(
-            program, batch.inputs, keep=[place.node], given={**known, call: result}, outputs=False
-        )
-        value = run.kept[place.node]
+        given = {**known, call: result}
+        kept = run_batched(program, batch.inputs, keep=read, given=given, outputs=False).kept
+        value = kept[place.node]
+        reads = {s: kept[r].detach() for s, r in zip(place.tail, read, strict=False)}
+        change = inverted(program, place.tail, reads, goal) - value.detach()
+        if place.node is call:
+            return known[call] + change
         ones = torch.ones_like(value)
         (scale,) = torch.autograd.grad(value, result, ones, retain_graph=True)
-        (change,) = torch.autograd.grad(value, result, goal - value.detach())
+        (slope,) = torch.autograd.grad(value, result, change)
     square = scale.square()
-    return known[call] + torch.where(square > 0, change / square.clamp_min(1e-30), 0)
+    return known[call] + torch.where(square > 0, slope / square.clamp_min(1e-30), 0)
 
 
 def _is_affine(reader: Node, node: Node) -> bool:

@@ -56,7 +56,7 @@ class Healing:
             self.progress(number / len(layers))
             reader = reader_of(outdated.call)
             assert reader is not None, outdated.call
-            goal, twin = student.goal(place.node), student.twins[reader.call]
+            goal, twin = student.goal_at(place), student.twins[reader.call]
             goals = (values[goal] for values in original.values([goal]))
             weights = self.evidence.weights[twin]
             new = self.fit.layer(program, mine, reader, place, goals, weights, batches)
@@ -71,7 +71,7 @@ def _behind_gap(student: Student) -> list[tuple[Reader, Place]]:
     """The layers to fit: all from the first that stands in for a removed block on."""
     layers = student.layers()
     order = {node: number for number, node in enumerate(student.program.graph.nodes)}
-    starts = [order[node] for node in student.junctions if node in order]
+    starts = [order[node] + 1 for node in student.gaps if node in order]
     starts += [order[r.call] for r, place in layers if place.node in student.junctions]
     first = min(starts, default=len(order))
     return [(reader, place) for reader, place in layers if order[reader.call] >= first]

@@ -9,11 +9,10 @@ from torch import Tensor
 from ...compiler.batches import Batch
 from ...compiler.ir.program import Program
 from ..channels.frontier import Frontier
-from ..channels.least_squares import NormalEquations
+from ..channels.least_squares import NormalEquations, best_ridge
 from ..channels.readers import Reader
 from ..channels.rows import add_rows
 from .closing import Place, wanted_results
-from .ridge import best_ridge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +56,14 @@ class Fit:
         generator = torch.Generator().manual_seed(self.seed)
         nodes = {reader.source, reader.call, place.addend or reader.call}
         rows = zip(batches, mine.values(nodes), goals, weights, strict=True)
-        for number, (batch, known, goal, counts) in enumerate(rows):
+        for batch, known, goal, counts in rows:
             given = {node: known[node] for node in nodes if node is not reader.source}
             wanted = reader.rows(wanted_results(program, batch, reader.call, place, given, goal))
-            half, source = halves[number % 2], known[reader.source]
-            add_rows(half, reader, source, wanted, counts, len(batches), generator)
+            source = known[reader.source]
+            add_rows(halves, reader, source, wanted, counts, len(batches), generator)
+        if halves[0].weight + halves[1].weight <= 0:  # no output depends on it: nothing to fit
+            return old, reader.offset(program)
         ridge = self.ridge
         if ridge is None:
             ridge = best_ridge(halves, old, with_offset=with_offset)
-        return _joined(*halves).solve(ridge, old, with_offset=with_offset)
-
-
-def _joined(first: NormalEquations, second: NormalEquations) -> NormalEquations:
-    return NormalEquations(
-        first.gram + second.gram,
-        first.cross + second.cross,
-        first.feature_sum + second.feature_sum,
-        first.target_sum + second.target_sum,
-        first.weight + second.weight,
-    )
+        return (halves[0] + halves[1]).solve(ridge, old, with_offset=with_offset)

@@ -46,7 +46,7 @@ class Scoring:
         if self.kind in ("influence", "taylor"):
             return self._local(student, blocks)
         heal = self.kind == "trial"
-        trials = Trials(student, self.evidence, self.distance, heal=heal, seed=self.seed)
+        trials = Trials(student, blocks, self.evidence, self.distance, heal=heal, seed=self.seed)
         found = {}
         for number, block in enumerate(sorted(blocks, key=trials.place)):
             self.progress(number / len(blocks))

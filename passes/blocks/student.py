@@ -1,6 +1,7 @@
 """The program that loses blocks, beside the one whose values it is to keep."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from torch.fx import Node
 
@@ -8,8 +9,22 @@ from ...compiler.ir.program import Program
 from ..channels.readers import Reader, reader_of
 from .block import Block
 from .closing import Place, place_of
-from .removal import ends_of, remove_block
+from .invert import can_invert
+from .removal import remove_block
 from .shortcuts import find_shortcuts, reach_of
+
+
+@dataclass(frozen=True, eq=False)
+class Junction:
+    """Where a layer before a gap ends up, and what is to come of it.
+
+    Args:
+        goal: The node of the teacher whose value the end of the tail is to have.
+        tail: The norm or activation between; nothing where the place itself has the goal.
+    """
+
+    goal: Node
+    tail: tuple[Node, ...] = ()
 
 
 @dataclass(eq=False)
@@ -20,14 +35,18 @@ class Student:
         program: Loses blocks.
         teacher: As it was before.
         twins: For each node of the program the one of the teacher that it was copied to.
-        junctions: The nodes that stand in for removed blocks, in the order of removal, each with
-            the node of the teacher whose value it is to give now.
+        stand_ins: For what stands in for a removed block, the node of the teacher whose value it
+            is to have now.
+        junctions: The same for the sums before those, in the order of removal.
+        gaps: Everything that stands in for a removed block, fitted or not.
     """
 
     program: Program
     teacher: Program
     twins: dict[Node, Node]
-    junctions: dict[Node, Node] = field(default_factory=dict)
+    stand_ins: dict[Node, Node] = field(default_factory=dict)
+    junctions: dict[Node, Junction] = field(default_factory=dict)
+    gaps: list[Node] = field(default_factory=list)
 
     @classmethod
     def of(cls, program: Program) -> "Student":
@@ -37,35 +56,55 @@ class Student:
             program, teacher, dict(zip(program.graph.nodes, teacher.graph.nodes, strict=True))
         )
 
-    def remove(self, block: Block, *, own_tail: bool) -> None:
-        """Take a block out; `own_tail` as in `remove_block`."""
-        is_free = stands_alone(block, own_tail=own_tail)
-        kept, gone = ends_of(block, own_tail=own_tail)
-        goal = self.goal(gone)
-        remove_block(self.program, block, own_tail=own_tail)
-        if is_free:
-            self.junctions[kept] = goal
+    def remove(self, block: Block) -> bool:
+        """Take a block out; whether what stands in for it may be fitted to replace it."""
+        found = self.junction(block)
+        remove_block(self.program, block)
+        self.gaps.append(block.entry)
+        if found is None:
+            return False
+        place, junction = found
+        self.stand_ins[block.entry] = junction.goal
+        self.junctions[place] = junction
+        return True
+
+    def junction(self, block: Block) -> tuple[Node, Junction] | None:
+        """The place to fit once the block is gone, None if something else reads its value too."""
+        goal = self.goal(block.exit)
+        inside = set(block.nodes)
+        if not set(block.entry.users) <= inside:
+            return None
+        tail: list[Node] = []
+        place = block.entry
+        while block.entry_sum is not None and place is not block.entry_sum:
+            tail.insert(0, place)
+            place = next(source for source in place.all_input_nodes if source.op != "get_attr")
+            if set(place.users) != {tail[0]}:
+                return None
+        return (place, Junction(goal, tuple(tail))) if can_invert(tail) else None
 
     def goal(self, node: Node) -> Node:
         """The node of the teacher whose value `node` should have."""
-        return self.junctions.get(node, self.twins[node])
+        return self.stand_ins.get(node, self.twins[node])
 
-    def layers(self) -> list[tuple[Reader, Place]]:
-        """The layers that can be fitted, in graph order, and where their results end up."""
+    def layers(self, places: Collection[Node] = ()) -> list[tuple[Reader, Place]]:
+        """The layers that can be fitted, in graph order, and where their results end up.
+
+        Args:
+            places: Where results may end up beside residual sums and junctions.
+        """
         sums = {shortcut.sum for shortcut in find_shortcuts(self.program, reach_of(self.program))}
-        ends = {*sums, *self.junctions}
+        ends = {*sums, *self.junctions, *places}
         calls = [node for node in self.program.graph.nodes if node.op == "call_function"]
         readers = [reader for call in calls if (reader := reader_of(call)) is not None]
-        return [(reader, place_of(reader.call, ends)) for reader in readers]
+        found = [(reader, place_of(reader.call, ends)) for reader in readers]
+        return [(reader, self._behind_tail(place)) for reader, place in found]
 
+    def goal_at(self, place: Place) -> Node:
+        """The node of the teacher whose value the end of the place's tail should have."""
+        junction = self.junctions.get(place.node)
+        return self.twins[place.node] if junction is None else junction.goal
 
-def stands_alone(block: Block, *, own_tail: bool) -> bool:
-    """Whether only the block reads what will stand in for it: then that may change its values."""
-    inside = set(block.nodes)
-    if not own_tail or block.entry_sum is None:
-        return set(block.entry.users) <= inside
-    node, path = block.entry, []
-    while node is not block.entry_sum:
-        path.append(node)
-        node = next(source for source in node.all_input_nodes if source.op != "get_attr")
-    return all(set(each.users) <= inside | set(path) for each in (*path, block.entry_sum))
+    def _behind_tail(self, place: Place) -> Place:
+        junction = self.junctions.get(place.node)
+        return place if junction is None else replace(place, tail=junction.tail)

@@ -1,6 +1,7 @@
 """Tries what the outputs would be without a block, in one walk over the program."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,8 +15,7 @@ from .closing import Place
 from .distances import Distance, distance
 from .evidence import Evidence
 from .refit import Fit
-from .removal import ends_of
-from .student import Student, stands_alone
+from .student import Student
 
 _RIDGE = 1.0  # choosing it by cross-validation for every candidate costs more than it tells
 _TEST_EVERY = 2  # every other batch tells the error, the ones between are fitted to
@@ -26,6 +26,7 @@ class Trials:
 
     Args:
         student: Left as it is.
+        blocks: Those to try.
         evidence: Calibration data.
         distance: Between outputs.
         heal: Fit the layer before the gap to what the block gives, before the outputs are compared.
@@ -33,72 +34,76 @@ class Trials:
     """
 
     def __init__(
-        self, student: Student, evidence: Evidence, distance: Distance, *, heal: bool, seed: int
+        self,
+        student: Student,
+        blocks: Sequence[Block],
+        evidence: Evidence,
+        distance: Distance,
+        *,
+        heal: bool,
+        seed: int,
     ) -> None:
-        self.student, self.evidence, self.distance, self.heal = student, evidence, distance, heal
+        self.student, self.evidence, self.distance = student, evidence, distance
         self.fit = Fit(ridge=_RIDGE, seed=seed)
         self.mine = Frontier(student.program, evidence.batches)
         self.original = Frontier(student.teacher, evidence.batches)
         self.order = {node: number for number, node in enumerate(student.program.graph.nodes)}
-        self.closing = {place.node: (reader, place) for reader, place in student.layers()}
+        self.junctions = {block: student.junction(block) for block in blocks if heal}
+        places = [found[0] for found in self.junctions.values() if found]
+        self.layers = {place.node: (reader, place) for reader, place in student.layers(places)}
 
     def place(self, block: Block) -> int:
         """Where in the graph the walk must be for this block; later blocks come later."""
-        kept, _ = self._ends(block)
         layer = self._layer_before(block)
-        return self.order[kept if layer is None else layer[0].call]
+        return self.order[block.entry if layer is None else layer[0].call]
 
     def run(self, block: Block) -> float:
         """The distance of the outputs without the block; blocks come in the order of `place`."""
-        kept, gone = self._ends(block)
         layer = self._layer_before(block)
         if layer is None:
-            return self._distance(kept, gone)
+            return self._distance(block)
         reader, place = layer
         program = self.student.program
         self._advance(reader.call)
         old = reader.matrix(program), reader.offset(program)
-        reader.store(program, *self._fitted(reader, place, gone))
+        reader.store(program, *self._fitted(reader, place, self.student.goal(block.exit)))
         try:
-            return self._distance(kept, gone)
+            return self._distance(block)
         finally:
             reader.store(program, *old)
 
-    def _ends(self, block: Block) -> tuple[Node, Node]:
-        return ends_of(block, own_tail=self.heal and stands_alone(block, own_tail=True))
-
     def _layer_before(self, block: Block) -> tuple[Reader, Place] | None:
         """What may be fitted to bridge the gap: the last layer that makes what the block reads."""
-        own_tail = stands_alone(block, own_tail=True)
-        if not self.heal or not (own_tail or stands_alone(block, own_tail=False)):
+        found = self.junctions.get(block)
+        if found is None or found[0] not in self.layers:
             return None
-        return self.closing.get(self._ends(block)[0])
+        reader, place = self.layers[found[0]]
+        return reader, replace(place, tail=found[1].tail)
 
     def _advance(self, call: Node) -> None:
         self.mine.advance(call.prev)
         self.original.advance(self.student.twins[call])
 
-    def _fitted(self, reader: Reader, place: Place, gone: Node) -> tuple[Tensor, Tensor | None]:
-        batches, goal = self.evidence.batches, self.student.goal(gone)
+    def _fitted(self, reader: Reader, place: Place, goal: Node) -> tuple[Tensor, Tensor | None]:
+        batches = self.evidence.batches
         counts = self.evidence.weights[self.student.twins[reader.call]]
         weights = [w * (n % _TEST_EVERY != 0) for n, w in enumerate(counts)]
         goals = (values[goal] for values in self.original.values([goal]))
         program = self.student.program
         return self.fit.layer(program, self.mine, reader, place, goals, weights, batches)
 
-    def _distance(self, kept: Node, gone: Node) -> float:
-        """The mean distance of the outputs where `kept` stands for `gone`."""
-        found = list(self._distances(kept, gone))
+    def _distance(self, block: Block) -> float:
+        """The mean distance of the outputs where the block's entry stands for its exit."""
+        found = list(self._distances(block))
         return sum(found) / len(found)
 
-    def _distances(self, kept: Node, gone: Node) -> Iterator[float]:
-        program = self.student.program
-        values = self.mine.values([kept])
+    def _distances(self, block: Block) -> Iterator[float]:
+        values = self.mine.values([block.entry])
         wanted = self.evidence.outputs
         rows = zip(self.evidence.batches, values, wanted, strict=True)
         for number, (batch, known, outputs) in enumerate(rows):
             if number % _TEST_EVERY == 0:
-                given = {gone: known[kept]}
+                given = {block.exit: known[block.entry]}
                 with torch.no_grad():
-                    run = run_batched(program, batch.inputs, given=given)
+                    run = run_batched(self.student.program, batch.inputs, given=given)
                 yield distance(self.distance, run.outputs, outputs)
