@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import penjing
 from penjing import targets
 from penjing.compiler.coupling import Group, analyze, zero_out
 from penjing.compiler.errors import CompileError
@@ -140,6 +141,12 @@ def test_the_work_that_was_asked_for_is_left(scope: str, share: float) -> None:
     assert work(pruned) / work(program) == pytest.approx(share, rel=0.01)
     goal = pruned.reports[-1].details["goal"]
     assert goal["kept"] == pytest.approx(work(pruned) / work(program))
+
+
+def test_the_units_that_were_asked_for_are_left() -> None:
+    for ratio in (0.3, 0.6):
+        pruned = prune(cnn(), ratio=ratio, target="x86-64-v4", least_kept=0.0)
+        assert pruned.reports[-1].details["goal"]["kept"] == pytest.approx(1 - ratio, abs=0.05)
 
 
 def test_the_bytes_that_were_asked_for_are_left() -> None:
@@ -302,3 +309,31 @@ def test_the_programs_text() -> None:
     lines: Sequence[str] = str(pruned).splitlines()
     assert lines[1].endswith("f32[1,4]")
     assert lines[3].endswith("f32[1,2]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [cnn, transformer])
+def test_the_pruned_program_compiles_and_computes_the_same(make: Any) -> None:
+    program = make()
+    pruned = prune(program, macs=0.5, calibration=data(program), target="host")
+    x = data(program, 1, 1)[0]
+    artifact = penjing.compile(pruned, target="host")
+    np.testing.assert_allclose(artifact.run(x)[0], pruned.run(x).numpy(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_instructions_fall_with_the_work() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(16, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 1), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Conv2d(64, 16, 3, padding=1))
+    x = torch.randn(1, 16, 24, 24)
+    program = trace(model.eval(), (x,))
+    pruned = prune(program, macs=0.5, target="arm-a72")
+    executed = [
+        penjing.compile(each, target="arm-a72").count_instructions(x) for each in (pruned, program)
+    ]
+    assert executed[0] / executed[1] == pytest.approx(work(pruned) / work(program), abs=0.1)
+    estimated = prune(program, instructions=0.5, target="arm-a72")
+    count = penjing.compile(estimated, target="arm-a72").count_instructions(x)
+    assert count / executed[1] == pytest.approx(0.5, abs=0.05)

@@ -71,7 +71,12 @@ def allocate_ratio(limits: Mapping[Group, Limits], ratio: float, scope: Scope) -
     if scope == "layer":
         return {group: each.allowed((1 - ratio) * each.size) for group, each in limits.items()}
     total = sum(each.size for each in limits.values())
-    return _lowest(limits, round(ratio * total))
+    return allocate_cost(limits, _units, (1 - ratio) * total, scope)
+
+
+def _units(widths: Mapping[Group, Keep]) -> float:
+    """How many units are kept."""
+    return float(sum(np.count_nonzero(mask) for mask in widths.values()))
 
 
 def allocate_cost(

@@ -51,7 +51,7 @@ class Goal:
         kept = 1 - (1 - self.kept) * step / steps
         if self.measure == "ratio":
             before = 1 - (1 - self.kept) * (step - 1) / steps
-            return allocate_ratio(limits, 1 - kept / before, self.scope)
+            return allocate_ratio(limits, 1 - kept / before, self.scope)  # of what is left now
         model = CostModel(program, coupling, self.target)
 
         def cost(widths: Widths) -> float:
