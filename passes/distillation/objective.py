@@ -163,7 +163,7 @@ def _projection(value: Tensor, wanted: Tensor, axis: int) -> nn.Linear:
     gram = bordered.T @ bordered
     gram += 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), device=rows.device)
     solution = torch.linalg.solve(gram, bordered.T @ targets.double()).float()
-    layer = nn.utils.skip_init(nn.Linear, rows.shape[1], targets.shape[1])
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, rows.shape[1], targets.shape[1])
     with torch.no_grad():
         layer.weight.copy_(solution[:-1].T)
         layer.bias.copy_(solution[-1])
