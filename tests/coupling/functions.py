@@ -72,7 +72,7 @@ def _assigned(x: Tensor) -> Tensor:
 
 
 def _shuffle(x: Tensor) -> Tensor:
-    return x.view(2, 3, 4, 6, 6).transpose(1, 2).reshape(2, 12, 6, 6)
+    return x.unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
 
 
 def _linear_attention(x: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ BETWEEN: dict[str, Between] = {
     "reshape and back": Between(lambda x: x.view(2, 5, 3, 4).relu().view(2, 5, 12), 4),
     "reshape and turn": Between(lambda x: x.view(2, 5, 3, 4).mT.reshape(2, 5, 12), 4),
     "gathered rows": Between(
-        lambda x: x.gather(1, torch.tensor([3, 1, 4])[None, :, None].expand(2, 3, WIDTH))
+        lambda x: x.gather(1, torch.tensor([3, 1, 4, 1, 0])[None, :, None].expand(2, 5, WIDTH))
     ),
     "gathered positions": Between(
         lambda x: x.gather(-1, torch.arange(WIDTH).flip(0).expand(2, 5, WIDTH)),
@@ -164,8 +164,8 @@ BETWEEN: dict[str, Between] = {
     "weights on the left": Between(Scaled(lambda x, w: w @ x, (5, 5))),
     "prelu of channels": Between(nn.PReLU(WIDTH), space=True),
     "prelu": Between(nn.PReLU(), space=True),
-    "pool": Between(lambda x: F.max_pool2d(x, 2) + F.avg_pool2d(x, 2), space=True),
-    "adaptive pool": Between(lambda x: F.adaptive_avg_pool2d(x, 3), space=True),
+    "pool": Between(lambda x: F.max_pool2d(x, 3, 2, 1) + F.avg_pool2d(x, 3, 2, 1), space=True),
+    "adaptive pool": Between(lambda x: F.adaptive_avg_pool2d(x, 4), space=True),
     "interpolate": Between(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), space=True),
     "reflecting pad": Between(lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"), space=True),
     "padded channels": Between(_residual_pad, width=18, space=True),
@@ -185,7 +185,7 @@ BETWEEN: dict[str, Between] = {
     "group norm": Between(nn.GroupNorm(4, WIDTH), 4, space=True),
     "group norm of all": Between(nn.GroupNorm(1, WIDTH), 0, "a norm over it", space=True),
     "group norm of each": Between(nn.GroupNorm(WIDTH, WIDTH), space=True),
-    "depthwise": Between(nn.Conv2d(WIDTH, WIDTH, 3, groups=WIDTH), space=True),
+    "depthwise": Between(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH), space=True),
     "depthwise that widens": Between(nn.Conv2d(WIDTH, 24, 3, groups=WIDTH), width=24, space=True),
     "grouped, many groups": Between(nn.Conv2d(WIDTH, 8, 3, groups=4), 4, width=8, space=True),
     "grouped, wide groups": Between(nn.Conv2d(WIDTH, 8, 3, groups=2), 6, width=8, space=True),
