@@ -337,3 +337,16 @@ def test_instructions_fall_with_the_work() -> None:
     estimated = prune(program, instructions=0.5, target="arm-a72")
     count = penjing.compile(estimated, target="arm-a72").count_instructions(x)
     assert count / executed[1] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_report_says_if_the_result_is_slower() -> None:
+    torch.manual_seed(0)
+    depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+    model = nn.Sequential(nn.Conv2d(3, 32, 1), depthwise, nn.ReLU(), nn.Conv2d(32, 4, 1))
+    program = trace(model.eval(), (torch.randn(1, 3, 14, 14),))
+    pruned = prune(program, ratio=1 / 32, round_to=1, target="arm-a72")
+    assert list(kept(pruned).values()) == [(31, 32)]
+    assert any("more instructions" in note for note in pruned.reports[-1].details["notes"])
+    edge = prune(program, ratio=4 / 32, target="arm-a72")
+    assert list(kept(edge).values()) == [(28, 32)]
+    assert edge.reports[-1].details["notes"] == []
