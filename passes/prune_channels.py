@@ -122,7 +122,7 @@ class PruneChannels(Pass):
             progress=lambda done: self._progress("scores", number, done),
         )
         limits = self._limits(scoring, summary.sizes)
-        counts = goal.counts(program, coupling, limits, number, self.steps) if limits else {}
+        counts = goal.counts(program, coupling, limits, number, self.steps)
         keep = {g: limits[g].keep(count) for g, count in counts.items() if count < g.size}
         summary.kept.update({group.name: counts[group] for group in keep})
         repair = self._repair(scoring, keep, teacher, number)

@@ -350,3 +350,20 @@ def test_the_report_says_if_the_result_is_slower() -> None:
     edge = prune(program, ratio=4 / 32, target="arm-a72")
     assert list(kept(edge).values()) == [(28, 32)]
     assert edge.reports[-1].details["notes"] == []
+
+
+def test_a_model_without_groups_says_why() -> None:
+    program = trace(nn.Linear(4, 3), (torch.randn(1, 4),))
+    untouched = prune(program, ratio=0.5)
+    assert untouched.reports[-1].rewrites == 0
+    (locked,) = untouched.reports[-1].details["locked"]
+    assert locked["reason"] == "it is an output of the program"
+    with pytest.raises(CompileError, match="cannot be reached"):
+        prune(program, macs=0.5)
+
+
+def test_groups_that_a_criterion_does_not_know_are_left_alone() -> None:
+    pruned = prune(cnn(), ratio=0.5, criterion="bn-scale")
+    left = {name for name, (units, size) in kept(pruned).items() if units < size}
+    assert left == {"0"}  # the only channels that go through a batch norm
+    assert {skip.reason for skip in pruned.reports[-1].skips} == {"bn-scale says nothing about it"}

@@ -68,7 +68,7 @@ class Limits:
 
 def allocate_ratio(limits: Mapping[Group, Limits], ratio: float, scope: Scope) -> dict[Group, int]:
     """Counts to keep when about `ratio` of all units go: of each group alike, or of all at once."""
-    if scope == "layer":
+    if scope == "layer" or not limits:
         return {group: each.allowed((1 - ratio) * each.size) for group, each in limits.items()}
     total = sum(each.size for each in limits.values())
     return allocate_cost(limits, _units, (1 - ratio) * total, scope)
