@@ -55,11 +55,10 @@ def _is_row_norm(step: Node) -> bool:
 
 
 def _before_norm(program: Program, norm: Node, now: Tensor, goal: Tensor) -> Tensor:
-    """With the mean and deviation of what is read now: they do not change the result."""
+    """With the mean and deviation of what is read now: they hardly change the result (eps)."""
     arguments = {"weight": None, "bias": None, **arguments_of(norm)}
     deviation, mean = torch.std_mean(now, -1, correction=0, keepdim=True)
-    deviation = (deviation.square() + arguments["eps"]).sqrt()
-    normed = (now - mean) / deviation
+    normed = (now - mean) / deviation.clamp_min(1e-12)
     wanted = goal
     if isinstance(arguments["bias"], Node):
         wanted = wanted - program.weight(arguments["bias"]).detach()
