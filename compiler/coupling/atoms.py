@@ -96,7 +96,9 @@ class Atoms:
         """Whether each position must stay."""
         return self.marked(atoms, LOCKED)
 
-    def reason(self, atom: int) -> tuple[str, str]:
-        """Why and where the class of an atom was locked."""
-        number = int(self._reason[self.find(np.array([atom]))[0]])
-        return list(self._reasons)[number]
+    def reasons(self, atoms: Ints) -> dict[tuple[str, str] | None, int]:
+        """Why and where atoms were locked, and how many for each reason; None: they are not."""
+        numbers, counts = np.unique(self._reason[self.find(atoms)], return_counts=True)
+        known: list[tuple[str, str] | None] = [*self._reasons, None]
+        texts = [known[min(number, len(known) - 1)] for number in numbers.tolist()]
+        return dict(zip(texts, counts.tolist(), strict=True))

@@ -1,6 +1,5 @@
 """From classes of atoms to groups of units that appear in the same places."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
@@ -46,9 +45,9 @@ def locked_of(flow: Flow, groups: tuple[Group, ...]) -> tuple[Locked, ...]:
         if use.role == "out":
             atoms = flow.weights[weight].atoms(dim)
             rest = atoms[~np.isin(flow.atoms.find(atoms), grouped)]
-            reasons = Counter(_reason(flow, atom, use) for atom in rest.tolist())
-            for (reason, at), size in reasons.items():
-                key = (module_of(use.call, weight), reason, at)
+            name = module_of(use.call, weight)
+            for why, size in flow.atoms.reasons(rest).items():
+                key = (name, *(why or (_ALONE, name)))
                 sizes[key] = max(size, sizes.get(key, 0))
     return tuple(Locked(name, size, *why) for (name, *why), size in sizes.items())
 
@@ -57,12 +56,6 @@ def module_of(call: Node, weight: str) -> str:
     """The module path of a call, or that of its weight where it says more."""
     path, stem = origin_of(call).module_path, weight.rpartition(".")[0]
     return path if path and not stem.startswith(f"{path}.") else stem or weight
-
-
-def _reason(flow: Flow, atom: int, use: Use) -> tuple[str, str]:
-    if flow.atoms.is_locked(np.array([atom])).all():
-        return flow.atoms.reason(atom)
-    return _ALONE, origin_of(use.call).module_path
 
 
 def _dimensions(flow: Flow) -> Iterator[Ints]:

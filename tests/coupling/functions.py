@@ -72,7 +72,8 @@ def _assigned(x: Tensor) -> Tensor:
 
 
 def _shuffle(x: Tensor) -> Tensor:
-    return x.unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
+    parts = x.reshape(2, 3, 4, *x.shape[2:])
+    return parts.transpose(1, 2).flatten(1, 2)
 
 
 def _linear_attention(x: Tensor) -> Tensor:
