@@ -12,6 +12,7 @@ from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
 from penjing.passes import PruneChannels
 from penjing.passes.channels.least_squares import RIDGES, NormalEquations, best_ridge
+from penjing.passes.channels.rows import enough_rows
 from tests.test_prune_channels import cnn, data, kept, prune, transformer
 
 
@@ -252,3 +253,18 @@ def test_the_error_of_equations_is_that_of_their_rows() -> None:
     direct = [float((w[:, None] * (x @ m + b - t) ** 2).sum()) for m, b in fits]
     quick = [equations.error(m, b) for m, b in fits]
     assert quick[0] - quick[1] == pytest.approx(direct[0] - direct[1])
+
+
+def test_rows_are_thinned_where_there_are_more_than_enough() -> None:
+    assert enough_rows(8) == 4096
+    assert enough_rows(768) == 64 * 768
+    assert enough_rows(1536) == 10**11 // 1536**2
+    assert enough_rows(4608) == 4 * 4608
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    program = trace(model, (torch.randn(1, 4),))
+    x = torch.randn(20000, 4)
+    many = prune(program, ratio=0.5, calibration=[x], ridge=1e-6, loss=all_alike)
+    few = prune(program, ratio=0.5, calibration=[x[:4096]], ridge=1e-6, loss=all_alike)
+    assert error(many) == pytest.approx(error(few), rel=0.1)
+    assert not torch.equal(many.weights["2.weight"], few.weights["2.weight"])

@@ -8,8 +8,9 @@ from torch import Tensor
 from .least_squares import NormalEquations
 from .readers import Reader
 
-_ROWS_PER_FEATURE = 16  # more hardly change a fit with a ridge, and cost time
 _FEWEST_ROWS = 4096
+_LEAST_PER_FEATURE, _MOST_PER_FEATURE = 4, 64
+_PRODUCTS = 10**11  # for the features of all rows with each other: seconds on one core
 _CHUNK = 1 << 24  # elements of features at once
 
 
@@ -33,8 +34,8 @@ def add_rows(
         batches: How many batches share the rows that are enough.
         generator: Draws halves, and the rows where there are more than enough.
     """
-    enough = -(-max(_FEWEST_ROWS, _ROWS_PER_FEATURE * reader.feature_count) // batches)
-    chosen = _thinned(weights.flatten(), enough, generator)
+    share = -(-enough_rows(reader.feature_count) // batches)
+    chosen = _thinned(weights.flatten(), share, generator)
     samples = source.shape[0]
     rows = len(chosen) // samples
     step = max(1, _CHUNK // max(1, rows * reader.feature_count))
@@ -47,6 +48,12 @@ def add_rows(
         for number, equations in enumerate(halves):
             used = ((part != 0) & (owner == number)).nonzero()[:, 0]
             equations.add(features[used], wanted[used], part[used])
+
+
+def enough_rows(features: int) -> int:
+    """Rows that a fit of so many features gets where there are more."""
+    affordable = min(_MOST_PER_FEATURE * features, _PRODUCTS // features**2)
+    return max(_FEWEST_ROWS, _LEAST_PER_FEATURE * features, affordable)
 
 
 def _thinned(weights: Tensor, enough: int, generator: torch.Generator) -> Tensor:

@@ -56,7 +56,8 @@ class Summary:
         }
         if goal.measure == "ratio":
             total = sum(self.sizes[name] for name in self.chosen)
-            reached = sum(self.kept[name] for name in self.chosen) / max(1, total)
+            kept = sum(self.kept[name] for name in self.chosen)
+            reached = kept / total if total else 1.0
         return details | {"goal": {"of": goal.measure, "keep": goal.kept, "kept": reached}}
 
     def _notes(self, program: Program, after: Coupling) -> list[str]:
