@@ -70,7 +70,9 @@ class RemoveLayers(Pass):
         candidates = removable(find_blocks(program), self.level, self.protect)
         goal = Goal.of(program, candidates, self.options)
         student = Student.of(program)
-        channels = {student.twins[r.call]: r.channel_dim for r, _ in student.layers()}
+        fits = self.heal or self.score == "trial"
+        layers = [reader for reader, _ in student.layers()] if fits else []
+        channels = {student.twins[layer.call]: layer.channel_dim for layer in layers}
         evidence = Evidence.of(student.teacher, data, channels, self.seed)
         rounds: list[dict[str, Any]] = []
         while not goal.is_reached(program, len(rounds)):

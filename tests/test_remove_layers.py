@@ -55,7 +55,8 @@ class Residual(nn.Module):
         self.down, self.strength = nn.Linear(16, width), strength
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.strength * self.down(self.up(self.norm(x)).relu())
+        branch: Tensor = self.down(self.up(self.norm(x)).relu())
+        return x + self.strength * branch
 
 
 def residual_net(*strengths: float) -> tuple[nn.Module, Program, list[Tensor]]:
@@ -154,7 +155,8 @@ def test_healing_of_a_linear_block_is_exact() -> None:
             self.map = nn.Linear(8, 8)
 
         def forward(self, x: Tensor) -> Tensor:
-            return x + self.map(x)
+            mapped: Tensor = self.map(x)
+            return x + mapped
 
     model = sequence(Linear())
     batches = [torch.randn(64, 4) for _ in range(4)]

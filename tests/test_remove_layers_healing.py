@@ -30,7 +30,8 @@ class Scaled(nn.Module):
         self.norm.running_var.uniform_(0.5, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + (self.norm(self.conv(x)).permute(0, 2, 3, 1) * self.scale).permute(0, 3, 1, 2)
+        branch: Tensor = self.norm(self.conv(x)).permute(0, 2, 3, 1) * self.scale
+        return x + branch.permute(0, 3, 1, 2)
 
 
 def test_the_wanted_result_makes_the_sum_right() -> None:

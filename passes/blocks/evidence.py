@@ -50,7 +50,7 @@ class Evidence:
         weights: dict[Node, list[Tensor]] = {layer: [] for layer in layers}
         outputs = []
         for number, batch in enumerate(batches):
-            found = slopes(teacher, batch, list(weights), seed + number)
+            found = slopes(teacher, batch, list(weights), seed + number) if layers else {}
             for layer, channels in layers.items():
                 weights[layer].append(found[layer].square().sum(channels))
             with torch.no_grad():

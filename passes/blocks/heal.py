@@ -47,9 +47,9 @@ class Healing:
         """Fit what follows the first gap; the names of the weights that were fitted."""
         program, batches = student.program, self.evidence.batches
         layers = _behind_gap(student)
-        for reader, place in layers:
-            if place.node is not reader.call:
-                ensure_bias(program, reader.call)
+        for layer, place in layers:
+            if place.node is not layer.call:
+                ensure_bias(program, layer.call)
         mine, original = Frontier(program, batches), Frontier(student.teacher, batches)
         fitted = []
         for number, (outdated, place) in enumerate(layers):
