@@ -83,7 +83,7 @@ class TrainSparse(DistillationOptions, Pass):
             return ShrinkUnits(strength, groups)
         if self.method == "growing":
             return FadeUnits(strength, groups, self.ratio)
-        trained = make_trainable(program.copy(), self.freeze)
+        trained = make_trainable(program.copy(), self.freeze, embeddings=self.embeddings == "train")
         return ShrinkWeights(strength, [name for name in trained if trained[name].dim() > 1])
 
 

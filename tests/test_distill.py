@@ -108,7 +108,14 @@ def _data(count: int = 32) -> list[tuple[Tensor, Tensor]]:
 
 
 def _distill(student: Program, *, data: Any = None, **options: Any) -> Program:
-    settings = {"teacher": _teacher(), "epochs": 6, "batch_size": 8, "lr": 3e-3, **options}
+    settings = {
+        "teacher": _teacher(),
+        "epochs": 6,
+        "batch_size": 8,
+        "lr": 3e-3,
+        "embeddings": "train",
+        **options,
+    }
     return optimize(student, [Distill(**settings)], calibration=_data() if data is None else data)
 
 

@@ -350,13 +350,18 @@ def test_frozen_weights_stay() -> None:
     assert changed == {"2.weight"}
 
 
-def test_rows_of_embeddings_that_no_sample_uses_stay() -> None:
+def test_embeddings_are_trained_where_asked_for_and_their_unused_rows_stay() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(8, 3))
     program = trace(model, (torch.zeros(1, 2, dtype=torch.int64),))
     before = _weights(program)["0.weight"]
     data = [(torch.randint(0, 5, (4, 2)), torch.randint(0, 3, (4,))) for _ in range(4)]
-    train(program, _cross_entropy, data, options=_options(weight_decay=0.5))
+    frozen = program.copy()
+    train(frozen, _cross_entropy, data, options=_options())
+    assert torch.equal(frozen.weights["0.weight"], before)
+    assert not torch.equal(frozen.weights["2.weight"], program.weights["2.weight"])
+    options = _options(weight_decay=0.5, embeddings="train")
+    train(program, _cross_entropy, data, options=options)
     same = (program.weights["0.weight"] == before).all(1)
     assert same.tolist() == [False] * 5 + [True] * 4
 
@@ -449,6 +454,7 @@ def test_iterables_without_a_length_are_counted() -> None:
         ({"patience": -1}, "patience must be 0 or more"),
         ({"schedule": "step"}, "schedule must be one of"),
         ({"precision": "int8"}, "precision must be one of"),
+        ({"embeddings": "some"}, "embeddings must be one of"),
         ({"freeze": ("3",)}, "freeze names no weight"),
         ({"freeze": ("0", "2")}, "no weights to train"),
         ({"device": "nowhere"}, "cannot train on device 'nowhere'"),

@@ -30,6 +30,8 @@ class TrainingOptions:
         precision: Of the activations in forward and backward passes; weights stay float32.
         device: "cpu", "cuda", "cuda:1", ...
         batch_norm: Whether batch norms use the statistics of the batch and update the running ones.
+        embeddings: Whether tables of embeddings are trained. Few samples use a row, so that it
+            would follow their noise, and rows that none uses would fall behind the others.
         freeze: Weights that stay, by their names or the modules that hold them.
         seed: Of the order of samples and all that is drawn at random.
         patience: Validations without improvement before training stops; 0 = never.
@@ -51,6 +53,7 @@ class TrainingOptions:
     precision: Precision = "float32"
     device: str = "cpu"
     batch_norm: Literal["batch", "frozen"] = "batch"
+    embeddings: Literal["train", "frozen"] = "frozen"
     freeze: tuple[str, ...] = ()
     seed: int = 0
     patience: int = 0
@@ -68,6 +71,7 @@ class TrainingOptions:
         _check_choice("schedule", self.schedule, ("constant", "linear", "cosine"))
         _check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
         _check_choice("batch_norm", self.batch_norm, ("batch", "frozen"))
+        _check_choice("embeddings", self.embeddings, ("train", "frozen"))
 
     def lr_at(self, step: int, steps: int) -> float:
         """Learning rate of update number `step`, from 0, of `steps`."""

@@ -31,7 +31,9 @@ LAYERS = {
 _ZEROS_STAY = "zeros_stay"
 
 
-def make_trainable(program: Program, freeze: Collection[str] = ()) -> dict[str, nn.Parameter]:
+def make_trainable(
+    program: Program, freeze: Collection[str] = (), *, embeddings: bool = True
+) -> dict[str, nn.Parameter]:
     """The weights to train by name; plain tensors that a layer has as weight or bias become such.
 
     Parameters that need no gradient stay as they are, and so do tensors that are read otherwise:
@@ -40,6 +42,7 @@ def make_trainable(program: Program, freeze: Collection[str] = ()) -> dict[str, 
     Args:
         program: Plain weights of layers are replaced in place.
         freeze: Names of weights, or of modules that hold some, that are not trained.
+        embeddings: Whether tables of embeddings are trained.
 
     Raises:
         CompileError: Nothing is left to train, or a name in `freeze` fits no weight.
@@ -47,15 +50,19 @@ def make_trainable(program: Program, freeze: Collection[str] = ()) -> dict[str, 
     _check_names(program, freeze)
     for node in _plain_weights_of_layers(program):
         program.replace_weight(node, nn.Parameter(program.weight(node)))
+    tables = set() if embeddings else _tables(program)
     trained = {
         name: weight
         for name, weight in program.weights.items()
         if isinstance(weight, nn.Parameter)
         and weight.requires_grad
+        and name not in tables
         and not names_weight(freeze, name)
     }
     if not trained:
-        raise CompileError("the program has no weights to train", fix="freeze fewer of them")
+        raise CompileError(
+            "the program has no weights to train", fix="freeze fewer of them, or train embeddings"
+        )
     return trained
 
 
@@ -71,8 +78,7 @@ def optimizer_groups(
 
     A row of an embedding that no sample uses would otherwise shrink to nothing.
     """
-    embeddings = program.graph.find_nodes(op="call_function", target=_ATEN.embedding.default)
-    tables = {str(node.args[0].target) for node in embeddings if isinstance(node.args[0], Node)}
+    tables = _tables(program)
     decays = {name: weight.dim() > 1 and name not in tables for name, weight in trained.items()}
     return [
         {
@@ -97,6 +103,12 @@ def masks_of(program: Program) -> dict[str, Tensor]:
     """For each marked weight, which elements may change: those that are not zero."""
     marked = [n for n in program.graph.find_nodes(op="get_attr") if n.meta.get(_ZEROS_STAY)]
     return {str(node.target): program.weight(node).detach() != 0 for node in marked}
+
+
+def _tables(program: Program) -> set[str]:
+    """Names of the weights that are tables of embeddings."""
+    found = program.graph.find_nodes(op="call_function", target=_ATEN.embedding.default)
+    return {str(node.args[0].target) for node in found if isinstance(node.args[0], Node)}
 
 
 def _plain_weights_of_layers(program: Program) -> Iterator[Node]:

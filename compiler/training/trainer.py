@@ -79,7 +79,7 @@ class _Trainer:
         self.feed = Feed(program, data, options, self.processes.count)
         steps = options.steps or options.epochs * self.feed.steps_per_epoch
         self.state = Training(program, options, steps)
-        trained = make_trainable(program, options.freeze)
+        trained = make_trainable(program, options.freeze, embeddings=options.embeddings == "train")
         self.masks = [(trained[k], mask) for k, mask in masks_of(program).items() if k in trained]
         groups = optimizer_groups(program, trained, options.weight_decay)
         if isinstance(objective, nn.Module):
