@@ -10,7 +10,7 @@ from ..compiler.ir.program import Program, origin_of
 from ..compiler.ir.rewrite import replace_by
 from ..compiler.pass_base import Pass
 from .integer.attention import ATTENTIONS
-from .integer.moves import cancel, move_integers, quantize_early, share_quantized
+from .integer.moves import cancel, move_integers, quantize_constant, quantize_early, share_quantized
 from .integer.pointwise import POINTWISE, rescaled, table
 from .integer.products import LAYERS, PRODUCTS, to_float
 from .integer.reductions import REDUCTIONS
@@ -121,7 +121,12 @@ def _move_borders(program: Program) -> int:
         changed = sum(move_integers(node) for node in list(program.graph.nodes))
         known: dict[Any, Node] = {}
         for node in program.graph.find_nodes(op="call_function", target=QUANTIZE):
-            changed += cancel(node) or quantize_early(node) or share_quantized(node, known)
+            changed += (
+                cancel(node)
+                or quantize_constant(program, node)
+                or quantize_early(node)
+                or share_quantized(node, known)
+            )
         program.drop_dead()
         if not changed:
             return count

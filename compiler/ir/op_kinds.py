@@ -163,6 +163,7 @@ _CHEAP = {
     _ATEN.where,
     _ATEN._to_copy,
     _PENJING.add_int8,
+    _PENJING.affine_int8,
     _PENJING.rescale_int8,
     _PENJING.mul_int8,
     _PENJING.signed_int8,

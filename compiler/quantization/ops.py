@@ -29,8 +29,9 @@ def _operator(
     """Define an operator by its schema; it decomposes, so vmap and fake tensors see through it."""
 
     def define(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        name = _LIBRARY.define(f"{signature} -> Tensor", tags=tags)
-        _LIBRARY.impl(name.split("::")[-1], function, "CompositeImplicitAutograd")
+        name = _LIBRARY.define(f"{signature} -> Tensor", tags=tags).split("::")[-1]
+        for key in ("CompositeImplicitAutograd", "FuncTorchBatchedDecomposition"):
+            _LIBRARY.impl(name, function, key)
         return function
 
     return define
@@ -172,6 +173,18 @@ def rescale_int8(
 ) -> Tensor:
     """clamp((x * multiplier + offset) >> shift, low, high)."""
     total = x.long() * multiplier + offset
+    return (total >> shift).clamp(low, high).to(torch.int8)
+
+
+@_operator(
+    "affine_int8(Tensor x, Tensor multiplier, Tensor offset, int shift, int low, int high)",
+    _POINTWISE,
+)
+def affine_int8(
+    x: Tensor, multiplier: Tensor, offset: Tensor, shift: int, low: int, high: int
+) -> Tensor:
+    """clamp((x * multiplier + offset) >> shift, low, high), constants broadcast to x."""
+    total = x.long() * multiplier.long() + offset.long()
     return (total >> shift).clamp(low, high).to(torch.int8)
 
 

@@ -135,6 +135,40 @@ class PairSum:
 
 
 @dataclass(frozen=True)
+class Affine:
+    """(x * multiplier + offset) >> shift: each element with constants of its own, int32."""
+
+    multiplier: Tensor
+    offset: Tensor
+    shift: int
+
+    @classmethod
+    def of(
+        cls, x: QuantizedRange, factors: Tensor, added: Tensor, result: QuantizedRange
+    ) -> "Affine":
+        """The integers for factors * x + added, both real and broadcast to x.
+
+        Raises:
+            CompileError: Factors or what is added are too large for the steps of the result.
+        """
+        ratios = factors.double() * x.scale / result.scale
+        starts = added.double() / result.scale + result.zero_point - ratios * x.zero_point
+        shift = min(
+            15 - math.frexp(float(ratios.abs().max()))[1],
+            29 - math.frexp(float(starts.abs().max()))[1],
+            _MOST_PAIR_SHIFT,
+        )
+        if shift < 1:
+            raise CompileError(
+                "a constant is too large for the scale of what is computed with it",
+                got=f"up to {float(starts.abs().max()):.3g} steps",
+            )
+        multiplier = torch.round(ratios * 2.0**shift)
+        offset = torch.round(starts * 2.0**shift) + 2 ** (shift - 1)
+        return cls(multiplier.to(torch.int32), offset.to(torch.int32), shift)
+
+
+@dataclass(frozen=True)
 class LayerConstants:
     """What a layer adds up: int8 weight [O, ...] and int32 bias [O], in steps of each channel.
 

@@ -6,10 +6,13 @@ from typing import Any
 import torch
 from torch.fx import Node
 
+from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, insert_call, replace_by, shape_of
 from ...compiler.quantization.scales import QuantizedRange
 from .values import (
     Quantized,
+    add_constant,
+    constant,
     dequantized,
     quantized,
     quantized_again,
@@ -39,6 +42,7 @@ _MOVES = {
 _EARLY = {
     _ATEN.reshape.default,
     _ATEN.permute.default,
+    _ATEN.embedding.default,  # of a table that becomes one of integers
     _ATEN.channel_shuffle.default,
     _ATEN.pixel_shuffle.default,
     _ATEN.pixel_unshuffle.default,
@@ -97,6 +101,16 @@ def cancel(node: Node) -> bool:
     if found is None or x is None or x.range != found:
         return False
     replace_by(node, x.node)
+    return True
+
+
+def quantize_constant(program: Program, node: Node) -> bool:
+    """Rewrite quantize(weight) to a weight of integers at a quantize node, if it is one."""
+    value = constant(program, node.args[0])
+    if value is None:
+        return False
+    integers = node.target(value, *node.args[1:])  # type: ignore[operator]
+    replace_by(node, add_constant(program, node, "integers", integers))
     return True
 
 

@@ -10,7 +10,7 @@ from ...compiler.ir.op_kinds import Kind, kind_of
 from ...compiler.ir.program import Program, node_spec
 from ...compiler.ir.rewrite import arguments_of, insert_call, shape_of
 from ...compiler.quantization import ops as ops
-from ...compiler.quantization.scales import PairSum, Rescaling
+from ...compiler.quantization.scales import Affine, PairSum, Rescaling
 from .values import (
     NOT_QUANTIZED,
     QUANTIZE,
@@ -44,9 +44,12 @@ def pair_sum(program: Program, target: Target) -> Node | str:
     """x + alpha y, x - alpha y -> add_int8."""
     arguments = arguments_of(target.root)
     x, y = quantized(arguments["self"]), quantized(arguments["other"])
+    sign = -1.0 if target.root.target is _ATEN.sub.Tensor else 1.0
+    added = constant(program, arguments["other"]) if y is None else None
+    if x is not None and added is not None:
+        return affine(program, target, x, torch.ones(1), added * sign * arguments["alpha"])
     if x is None or y is None:
         return NOT_QUANTIZED
-    sign = -1.0 if target.root.target is _ATEN.sub.Tensor else 1.0
     factors = target.factor, target.factor * sign * arguments["alpha"]
     plan = PairSum.of(x.range, y.range, target.range, factors)
     return insert_call(
@@ -67,6 +70,9 @@ def product(program: Program, target: Target) -> Node | str:
     """x * y -> mul_int8."""
     arguments = arguments_of(target.root)
     x, y = quantized(arguments["self"]), quantized(arguments["other"])
+    factors = constant(program, arguments["other"]) if y is None else None
+    if x is not None and factors is not None:
+        return affine(program, target, x, factors, torch.zeros(1))
     if x is None or y is None:
         return NOT_QUANTIZED
     scale = target.factor * x.range.scale * y.range.scale / target.range.scale
@@ -79,6 +85,26 @@ def product(program: Program, target: Target) -> Node | str:
         y.range.zero_point,
         *Rescaling.of_one(scale),
         *target.bounds,
+    )
+
+
+def affine(
+    program: Program, target: Target, x: Quantized, factors: torch.Tensor, added: torch.Tensor
+) -> Node | str:
+    """factors * x + added -> affine_int8."""
+    if shape_of(x.node) != shape_of(target.root):
+        return "a constant that is larger than the value"
+    scaled = factors * target.factor, added * target.factor
+    plan = Affine.of(x.range, *scaled, target.range)
+    return insert_call(
+        target.quantize,
+        _PENJING.affine_int8.default,
+        x.node,
+        add_constant(program, target.root, "multiplier", plan.multiplier),
+        add_constant(program, target.root, "offset", plan.offset),
+        plan.shift,
+        target.low,
+        target.high,
     )
 
 

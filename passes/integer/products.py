@@ -11,6 +11,7 @@ from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, insert_call, shape_of
 from ...compiler.quantization import ops as ops
 from ...compiler.quantization.scales import LayerConstants, Rescaling
+from .pointwise import affine
 from .values import (
     Quantized,
     Target,
@@ -102,24 +103,28 @@ def matmul(program: Program, target: Target) -> Node | str:
     )
 
 
-def normalized_layer(program: Program, target: Target) -> Node | str:
-    """batch_norm(layer) as the layer: scale and shift join its steps and bias."""
-    node = target.root.args[0]
-    if not isinstance(node, Node) or node.target not in LAYERS or len(node.users) > 1:
-        return "a batch norm that follows no quantized layer"
-    if node.target is _ATEN.linear.default and len(shape_of(node)) != 2:
-        return "a batch norm over an axis that is not the last"
-    layer, arguments = _layer(program, node), arguments_of(target.root)
+def batch_norm(program: Program, target: Target) -> Node | str:
+    """A batch norm, as part of the layer before it, or of a quantized value as affine_int8."""
+    node, arguments = target.root.args[0], arguments_of(target.root)
     names = ("weight", "bias", "running_mean", "running_var")
     weight, bias, mean, variance = (constant(program, arguments[name]) for name in names)
-    if isinstance(layer, str):
-        return layer
     if arguments["training"] or mean is None or variance is None:
         return "it normalizes by the statistics of the batch"
     scale = (variance.double() + arguments["eps"]).rsqrt()
     scale = scale if weight is None else scale * weight.double()
-    added = (layer.bias - mean.double()) * scale + (0 if bias is None else bias.double())
-    return _requantized(program, target, replace(layer, steps=layer.steps * scale, bias=added))
+    added = -mean.double() * scale + (0 if bias is None else bias.double())
+    if (x := quantized(node)) is not None:
+        shape = (-1, *[1] * (len(shape_of(x.node)) - 2))
+        return affine(program, target, x, scale.view(shape), added.view(shape))
+    if not isinstance(node, Node) or node.target not in LAYERS or len(node.users) > 1:
+        return "a batch norm that follows no quantized layer"
+    if node.target is _ATEN.linear.default and len(shape_of(node)) != 2:
+        return "a batch norm over an axis that is not the last"
+    layer = _layer(program, node)
+    if isinstance(layer, str):
+        return layer
+    normal = replace(layer, steps=layer.steps * scale, bias=layer.bias * scale + added)
+    return _requantized(program, target, normal)
 
 
 def _layer(program: Program, node: Node) -> _Layer | str:
@@ -176,5 +181,5 @@ PRODUCTS = {
     **dict.fromkeys(_CONVOLUTIONS, requantized),
     _ATEN.linear.default: requantized,
     _ATEN.matmul.default: matmul,
-    _ATEN.batch_norm.default: normalized_layer,
+    _ATEN.batch_norm.default: batch_norm,
 }

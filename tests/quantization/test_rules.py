@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penjing.compiler.quantization import ops  # noqa: F401  (registers penjing)
 from penjing.compiler.quantization.attention import AttentionPlan
 from penjing.compiler.quantization.normalization import NormalizationPlan
-from penjing.compiler.quantization.scales import PairSum, QuantizedRange, Rescaling
+from penjing.compiler.quantization.scales import Affine, PairSum, QuantizedRange, Rescaling
 from penjing.compiler.quantization.softmax import SoftmaxPlan
 
 from ..lowering.harness import Weight, check
@@ -123,6 +123,9 @@ def test_pointwise(
     sums = both.left, both.right, both.offset, both.shift
     check(penjing.add_int8.default, x, y, *sums, -128, 127)
     check(penjing.rescale_int8.default, x, one.left, one.offset, one.shift, -100, 127)
+    plan = Affine.of(left, torch.linspace(-3, 2, x.shape[-1]), torch.tensor([[-5.0]]), result)
+    constants = Weight(plan.multiplier), Weight(plan.offset), plan.shift
+    check(penjing.affine_int8.default, x, *constants, -90, 127)
     rescaling = Rescaling.of_one(scales[0] * scales[1])
     check(penjing.mul_int8.default, x, y, *points[:2], *rescaling, points[2], -128, 99)
 

@@ -9,7 +9,7 @@ from tvm import te, tirx
 
 from ...ir.tensor_spec import TensorSpec
 from ...quantization import ops as ops
-from ..math.floats import round_even
+from ..math.floats import like
 from ..registry import lowers
 from .gemm import broadcast_read
 from .indices import Index, compute
@@ -18,6 +18,10 @@ from .pointwise import cast
 
 penjing = torch.ops.penjing
 decomposed = torch.ops.quantized_decomposed
+
+# Added to a number below 2^22, it leaves the nearest integer in the last bits: the addition
+# rounds halves to even, as every operation does.
+_MAGIC, _MAGIC_BITS = 1.5 * 2**23, 0x4B400000
 
 
 @lowers(penjing.add_int8.default)
@@ -61,6 +65,27 @@ def rescale_int8(
         return _narrowed(value, offset, shift, low, high)
 
     return compute(out.shape, element, "rescale_int8")
+
+
+@lowers(penjing.affine_int8.default)
+def affine_int8(
+    x: te.Tensor,
+    multiplier: te.Tensor,
+    offset: te.Tensor,
+    shift: int,
+    low: int,
+    high: int,
+    *,
+    out: TensorSpec,
+) -> te.Tensor:
+    """clamp((x * multiplier + offset) >> shift, low, high), constants broadcast to x."""
+
+    def element(at: Sequence[Index]) -> Any:
+        value = broadcast_read(x, at).astype("int32") * broadcast_read(multiplier, at)
+        moved = (value + broadcast_read(offset, at)) >> tirx.const(shift, "int32")
+        return clamp(moved, low, high).astype("int8")
+
+    return compute(out.shape, element, "affine_int8")
 
 
 @lowers(penjing.mul_int8.default)
@@ -118,12 +143,14 @@ def quantize(
     out: TensorSpec,
 ) -> te.Tensor:
     """clamp(round(x * (1 / scale)) + zero_point), halves to even, in float32 as PyTorch does."""
+    low, high = (float(bound - zero_point) for bound in (quant_min, quant_max))
 
     def element(at: Sequence[Index]) -> Any:
-        value = cast(x(*at), "float32") * tirx.const(1.0 / scale, "float32")
-        steps = round_even(value) + tirx.const(float(zero_point), "float32")
-        low, high = (tirx.const(float(bound), "float32") for bound in (quant_min, quant_max))
-        return tirx.max(tirx.min(steps, high), low).astype("int32").astype(out.dtype)
+        steps = cast(x(*at), "float32") * tirx.const(1.0 / scale, "float32")
+        # Limits are integers, so it makes no difference that they come first.
+        near = tirx.max(tirx.min(steps, like(steps, high)), like(steps, low))
+        shifted = tirx.reinterpret("int32", near + like(near, _MAGIC))
+        return (shifted - tirx.const(_MAGIC_BITS - zero_point, "int32")).astype(out.dtype)
 
     return compute(out.shape, element, "quantize")
 
