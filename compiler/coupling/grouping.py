@@ -148,9 +148,9 @@ def _kind(flow: Flow, classes: Ints, producer: Node) -> Kind:
         return "heads"
     if flow.atoms.marked(classes, HEAD_DIM).any():
         return "head_dim"
-    if producer.target in CONVOLUTIONS:
-        return "channels"
-    return "hidden" if flow.atoms.marked(classes, INEXACT).any() else "features"
+    if flow.atoms.marked(classes, INEXACT).any():
+        return "hidden"
+    return "channels" if producer.target in CONVOLUTIONS else "features"
 
 
 def _common_path(paths: Iterable[str]) -> str:
