@@ -83,6 +83,6 @@ def ensure_bias(program: Program, call: Node) -> None:
         return
     weight = arguments_of(call)["weight"]
     values = torch.zeros(shape_of(weight)[0], dtype=weight.meta["val"].dtype)
-    name = f"{str(weight.target).removesuffix('.weight')}.bias"
-    bias = program.add_weight(torch.nn.Parameter(values), name, like=weight)
+    module, dot, _ = str(weight.target).rpartition(".")
+    bias = program.add_weight(torch.nn.Parameter(values), f"{module}{dot}bias", like=weight)
     call.args = (*call.args[:2], bias, *call.args[3:])
