@@ -42,6 +42,17 @@ def test_digits(tmp_path: Path) -> None:
     assert ", 0 differ" in printed
 
 
+@pytest.mark.slow
+def test_compress_digits(tmp_path: Path) -> None:
+    printed = run(tmp_path, "compress_digits.py")
+    before, after = (float(text) for text in re.findall(r"accuracy (\S+) on", printed))
+    assert before > 0.98
+    assert after > before - 0.02
+    work = re.findall(r"work +(\S+) ([kM]) multiply", printed)
+    whole, smaller = (float(number) * {"k": 1e3, "M": 1e6}[unit] for number, unit in work)
+    assert smaller / whole == pytest.approx(0.2, abs=0.02)
+
+
 def test_custom_pass(tmp_path: Path) -> None:
     printed = run(tmp_path, "custom_pass.py")
     exact, approximate = (float(text) for text in re.findall(r"largest error (\S+)", printed))
@@ -90,3 +101,19 @@ def test_minilm(tmp_path: Path) -> None:
     assert len(pairs) == 3
     assert all(compiled == reference for compiled, reference in pairs)
     assert "instructions" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_compress_minilm(tmp_path: Path) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    printed = run(tmp_path, "compress_minilm.py", "--quick")
+    counts = re.findall(r"([\d,]+) instructions per", printed)
+    before, after = (int(text.replace(",", "")) for text in counts)
+    assert after < 0.55 * before
+    work = [float(text) for text in re.findall(r"work +(\S+) M mult", printed)]
+    assert after / before == pytest.approx(work[1] / work[0], rel=0.1)
+    correlation = re.search(r"similarities: (\S+)", printed)
+    assert correlation is not None
+    assert float(correlation[1]) > 0.6
