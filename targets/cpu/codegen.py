@@ -26,6 +26,7 @@ from .flatten import flatten_buffers
 from .float16 import convert_float16_by_bits
 from .half_storage import HALF_DTYPES, compute_in_float32
 from .inequality import compare_unordered
+from .integer_ops import use_instructions
 from .lets import lets_to_registers, with_own_variables
 from .memory_order import define_order
 from .near_pointers import use_near_pointers
@@ -162,6 +163,7 @@ def _to_code(target: Target) -> Any:
             blocks.RenormalizeSplitPattern(),
             flat.StmtSimplify(),
             flat.RemoveNoOp(),
+            _own_pass(partial(use_instructions, target=target), "UseInstructions"),
             _own_pass(partial(use_near_pointers, target=target), "NearPointers"),
             flat.CommonSubexprElim(),
         ]

@@ -8,6 +8,7 @@ is partial, and the stage that follows drops the padding.
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +40,7 @@ class RightOperand:
     panel: int = 0
     tile: Tile | None = None  # of the product it is packed for
     sums: str = ""  # the dtype to sum in, if it is not the usual one
+    multiply: Callable[[Any, Any], Any] = operator.mul  # its element, and that of the left operand
 
 
 def accumulator(dtype: str) -> str:
@@ -77,9 +79,9 @@ def right_operand(
         contiguous = not k_last and columns % target.lanes(32) == 0
         return plain if contiguous else in_panels(plain, depth, batches, width, kernel)
     name = f"panels{width}_{'nk' if k_last else 'kn'}"
-    transform = partial(_pack_panels, width=width, k_last=k_last, taps=taps)
+    transform = partial(pack_matrix, width=width, k_last=k_last, taps=taps)
     packed = kernel.pack(tensor, transform, name)
-    return replace(_panels(packed, columns, sums, kernel), tile=tile)
+    return replace(read_in_panels(packed, columns, sums, kernel), tile=tile)
 
 
 def in_panels(
@@ -97,10 +99,12 @@ def in_panels(
 
     shape = (*batches, blocks, depth, width)
     panels = te.compute(shape, element, name="panels", attrs={"schedule": "pad"})
-    return _panels(panels, right.columns, right.sums, kernel)
+    return read_in_panels(panels, right.columns, right.sums, kernel)
 
 
-def _panels(packed: te.Tensor, columns: int, sums: str, kernel: KernelBuilder) -> RightOperand:
+def read_in_panels(
+    packed: te.Tensor, columns: int, sums: str, kernel: KernelBuilder
+) -> RightOperand:
     """The operand in panels [..., n / width, k, width] of which whole vectors are computed."""
     rounded = columns + -columns % for_sums(kernel.target, sums).lanes(32)
     return RightOperand(rounded, partial(_read_panels, packed), int(packed.shape[-1]), sums=sums)
@@ -186,8 +190,8 @@ def accumulate(
         *batch, m, n = at
         # Right first: stages run in the order they are read, and what makes the left operand of
         # an attention (the rows of its softmax) should come last.
-        product = right.read(batch, k, n).astype(dtype) * left(batch, m, k).astype(dtype)
-        return te.sum(product, axis=k)
+        weight, value = right.read(batch, k, n).astype(dtype), left(batch, m, k).astype(dtype)
+        return te.sum(right.multiply(weight, value), axis=k)
 
     shape = (*batches, rows, right.columns)
     notes = {"schedule": "gemm", "panel": right.panel}
@@ -229,7 +233,7 @@ def _read_panels(packed: te.Tensor, batch: Sequence[Index], k: Index, n: Index) 
     return packed(*lead, tirx.floordiv(n, width), k, tirx.floormod(n, width))
 
 
-def _pack_panels(weight: Array, *, width: int, k_last: bool, taps: int) -> Array:
+def pack_matrix(weight: Array, *, width: int, k_last: bool, taps: int) -> Array:
     """[..., k, n] (or [..., n, k]) -> [..., n / width, k, width], the last panel zero-padded."""
     weight = weight.reshape(weight.shape[: weight.ndim - taps])
     columns_first = weight if k_last else weight.swapaxes(-1, -2)

@@ -4,6 +4,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ....targets.cpu import integer_ops
 from ...quantization.arithmetic import (
     GUESS,
     GUESS_SLOPE,
@@ -18,9 +19,7 @@ Value = Any  # a TIR expression
 
 def multiply_high(a: Value, b: Value | int) -> Value:
     """(a * b + 2^30) >> 31, the product in 64 bits: one rounding, as Arm's sqrdmulh."""
-    b = tirx.const(b, "int32") if isinstance(b, int) else b
-    product = a.astype("int64") * b.astype("int64") + tirx.const(1 << 30, "int64")
-    return (product >> tirx.const(31, "int64")).astype("int32")
+    return integer_ops.multiply_high(a, tirx.const(b, "int32") if isinstance(b, int) else b)
 
 
 def shifted(accumulator: Value, shift: int) -> Value:

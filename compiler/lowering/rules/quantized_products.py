@@ -18,6 +18,7 @@ from ..registry import lowers
 from .convolution import Total, window_products
 from .gemm import Finish, accumulate, broadcast_read, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
+from .integer_words import takes_words, word_convolution, word_product
 from .integers import centered, requantize
 from .windows import Window, framed, split_index
 
@@ -99,6 +100,8 @@ def _window_sums(
     both = tuple(padding)
     window = Window(stride=tuple(stride), dilation=tuple(dilation), before=both, after=both)
     images = framed(x, both, both, input_zero_point, kernel)
+    if groups == 1 and takes_words(weight, kernel):
+        return word_convolution(images, weight, window, out.shape[2:], kernel)
     return window_products(images, weight, window, groups, out.shape[2:], SUMS, kernel)
 
 
@@ -146,10 +149,16 @@ def _row_sums(
     x: te.Tensor, weight: te.Tensor, out: TensorSpec, kernel: KernelBuilder, finish: Finish
 ) -> te.Tensor:
     *rows, depth = shape_of(x)
-    right = right_operand(weight, kernel, k_last=True, rows=math.prod(rows))
-    total = rows_product(
-        lambda m, k: x(*unflatten_index(m, rows), k), right, (math.prod(rows), depth), SUMS
-    )
+    extents = (math.prod(rows), depth)
+
+    def left(m: Index, k: Index) -> Any:
+        return x(*unflatten_index(m, rows), k)
+
+    if takes_words(weight, kernel):
+        total = word_product(left, weight, extents, kernel)
+    else:
+        right = right_operand(weight, kernel, k_last=True, rows=math.prod(rows))
+        total = rows_product(left, right, extents, SUMS)
     return finished(lambda at: total(flatten_index(at[:-1], rows), at[-1]), out, finish)
 
 

@@ -1,0 +1,142 @@
+"""Products of int8 on words of four: see targets/cpu/integer_ops.py.
+
+The left operand is copied to where the words of one sum lie side by side, and end with zeros if
+they have to; the weights are packed in panels of words. The stages are then those of float32.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tvm import te, tirx
+
+from ....targets.cpu.conv import conv_tile
+from ....targets.cpu.integer_ops import BYTES, dot, has_dots, word
+from ....targets.cpu.tiles import product_tile
+from ..builder import Array, KernelBuilder
+from .gemm import pack_matrix, read_in_panels, rows_product
+from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, within
+from .windows import Images, Window, split_index
+
+SUMS = "int32"
+
+
+def takes_words(weight: te.Tensor, kernel: KernelBuilder) -> bool:
+    """Whether products with the weight are best computed on words."""
+    return has_dots(kernel.target) and kernel.is_constant(weight)
+
+
+def word_product(
+    left: Callable[[Index, Index], Any],
+    weight: te.Tensor,
+    extents: tuple[int, int],
+    kernel: KernelBuilder,
+) -> te.Tensor:
+    """P[m, n] = sum_k left(m, k) * weight[n, k, 1...]; `extents` are those of m and k."""
+    rows, depth = extents
+    columns, count = int(weight.shape[0]), -(-depth // BYTES)
+    tile = product_tile(kernel.target, rows, columns, count, packs=True)
+    transform = partial(_pack_matrix, width=tile.columns)
+    packed = kernel.pack(weight, transform, f"words{tile.columns}")
+    right = replace(read_in_panels(packed, columns, SUMS, kernel), tile=tile, multiply=dot)
+    words = te.compute(
+        (rows, count), lambda m, k: _word(lambda i: left(m, i), k, depth), name="words"
+    )
+    return rows_product(lambda m, k: words(m, k), right, (rows, count), SUMS)
+
+
+def word_convolution(
+    images: Images,
+    weight: te.Tensor,
+    window: Window,
+    sizes: Sequence[int],
+    kernel: KernelBuilder,
+) -> Callable[[Index, Index, Sequence[Index]], Any]:
+    """The sums of a convolution at `sizes` positions; images channels last, with their border."""
+    channels, depth, *taps = shape_of(weight)
+    if images.space == tuple(sizes) and math.prod((*taps, *window.stride)) == 1:
+        return _pointwise(images, weight, sizes, kernel)
+    words = _row_words(images, depth, taps[-1], window, sizes[-1])
+    count = int(words.shape[-1])
+    tile = conv_tile(kernel.target, sizes[-1], channels, count * math.prod(taps[:-1]))
+    panel = tile.columns
+    packed = kernel.pack(weight, partial(pack_windows, panel=panel), f"words{panel}")
+    axes = [te.reduce_axis((0, size), name="t") for size in taps[:-1]]
+    k = te.reduce_axis((0, count), name="k")
+
+    def element(*at: Index) -> Any:
+        n, o, position = split_index(at, True, True)
+        steps = zip(position, window.stride, axes, window.dilation, strict=False)
+        place = [p * stride + t * dilation for p, stride, t, dilation in steps]
+        value = words(n, *place, position[-1], k)
+        return te.sum(dot(packed(o // panel, *axes, k, o % panel), value), axis=[*axes, k])
+
+    shape = (images.batch, *sizes, -(-channels // panel) * panel)
+    total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
+    return lambda n, o, position: total(n, *position, o)
+
+
+def _pointwise(
+    images: Images, weight: te.Tensor, space: Sequence[int], kernel: KernelBuilder
+) -> Callable[[Index, Index, Sequence[Index]], Any]:
+    batched = (images.batch, *space)
+
+    def left(m: Index, k: Index) -> Any:
+        n, *position = unflatten_index(m, batched)
+        return images.at(n, k, position)
+
+    total = word_product(left, weight, (math.prod(batched), images.channels), kernel)
+    return lambda n, o, position: total(flatten_index((n, *position), batched), o)
+
+
+def _row_words(images: Images, depth: int, taps: int, window: Window, columns: int) -> te.Tensor:
+    """[n, y..., x, words]: what the taps of one row of the image read for each of its results."""
+    stride, dilation, length = window.stride[-1], window.dilation[-1], taps * depth
+
+    def element(*at: Index) -> Any:
+        n, *above, x, k = at
+
+        def read(index: Index) -> Any:
+            place = x * stride + index // depth * dilation
+            return images.at(n, index % depth, [*above, place])
+
+        return _word(read, k, length)
+
+    shape = (images.batch, *images.space[:-1], columns, -(-length // BYTES))
+    return te.compute(shape, element, name="words")
+
+
+def pack_windows(weight: Array, *, panel: int) -> Array:
+    """[o, c, taps...] int8 -> [o / panel, taps but the last..., words, panel], zeros added.
+
+    The words of a row of taps hold its channels, one tap after the other.
+    """
+    padded = np.pad(weight, [(0, -len(weight) % panel)] + [(0, 0)] * (weight.ndim - 1))
+    rows = np.moveaxis(padded, 1, -1)  # [o, taps..., c]
+    words = pack_words(rows.reshape(*rows.shape[:-2], -1))
+    return np.moveaxis(words.reshape(-1, panel, *words.shape[1:]), 1, -1)
+
+
+def pack_words(values: Array) -> Array:
+    """[..., k] int8 -> [..., k / 4] int32, the first of four in the low bits, zeros added."""
+    padding = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % BYTES)]
+    return np.ascontiguousarray(np.pad(values, padding)).view("<i4")
+
+
+def _pack_matrix(weight: Array, *, width: int) -> Array:
+    """[n, k, 1...] int8 -> [n / width, words, width], the last panel zero-padded."""
+    matrix = weight.reshape(weight.shape[:2])
+    return pack_matrix(pack_words(matrix), width=width, k_last=True, taps=0)
+
+
+def _word(read: Callable[[Index], Any], index: Index, count: int) -> Any:
+    """The word of the elements from 4 * index on, of `count`."""
+    elements = []
+    for offset in range(BYTES):
+        place = index * BYTES + offset
+        inside = within(place, 0, count, count + -count % BYTES) if count % BYTES else []
+        elements.append(guarded(inside, read(place), tirx.const(0, "int8")))
+    return word(*elements)

@@ -1,0 +1,102 @@
+"""Products of int8 by the instructions that cores have for them give the bytes of PyTorch."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from tvm import te
+
+import penjing
+from penjing.compiler.ir.tensor_spec import TensorSpec
+from penjing.compiler.lowering.builder import KernelBuilder
+from penjing.compiler.lowering.rules.integer_words import pack_windows, pack_words
+from penjing.compiler.lowering.rules.quantized_products import linear_int8
+from penjing.compiler.pass_manager import optimize
+from penjing.passes import FoldQuantization
+from penjing.targets.cpu.codegen import assembly, lower_kernel
+from penjing.targets.cpu.schedule import schedule_kernel
+from penjing.targets.registry import get
+
+from ..quantization.quantized_models import quantized_program
+from .inner_loops import inner_loops
+
+DOTS = {"arm-a76": r"\s+sdot\s", "arm-a55": r"\s+sdot\s"}
+LAYERS = {
+    "linear": (lambda: nn.Linear(37, 53), (9, 37)),
+    "one row": (lambda: nn.Linear(64, 40), (1, 64)),
+    "pointwise": (lambda: nn.Conv2d(20, 33, 1), (2, 20, 5, 7)),
+    "strided pointwise": (lambda: nn.Conv2d(8, 16, 1, stride=2), (1, 8, 7, 9)),
+    "first layer": (lambda: nn.Conv2d(3, 16, 3, 2, 1), (1, 3, 13, 10)),
+    "window": (lambda: nn.Conv2d(12, 10, 3, padding=1), (1, 12, 6, 7)),
+    "dilated": (lambda: nn.Conv2d(5, 9, 3, padding=2, dilation=2), (1, 5, 8, 9)),
+    "sequence": (lambda: nn.Conv1d(6, 11, 5, padding=2), (1, 6, 17)),
+    "volume": (lambda: nn.Conv3d(3, 5, 2), (1, 3, 4, 5, 6)),
+}
+
+
+def check_bytes(layer: str, target: str) -> None:
+    make, shape = LAYERS[layer]
+    torch.manual_seed(0)
+    x = torch.randn(shape)
+    program = optimize(quantized_program(make(), x), [FoldQuantization()])
+    artifact = penjing.compile(program, target=target)
+    for given in (x, torch.full_like(x, 1e9), torch.full_like(x, -1e9)):
+        wanted = program.run(given)
+        wanted = wanted if isinstance(wanted, torch.Tensor) else wanted[0]
+        np.testing.assert_array_equal(artifact.run(given)[0], wanted.numpy())
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_host_gives_the_bytes_of_pytorch(layer: str) -> None:
+    check_bytes(layer, "host")
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("target", sorted(DOTS))
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_cores_with_dots_give_the_same(layer: str, target: str) -> None:
+    check_bytes(layer, target)
+
+
+@pytest.mark.parametrize("target", sorted(DOTS))
+def test_inner_loops_are_dots(target: str) -> None:
+    dots = re.compile(DOTS[target])
+    loops = inner_loops(linear_code(target, 128, 384, 96))
+    counts = [sum(bool(dots.match(line)) for line in loop.instructions) for loop in loops]
+    best = max(range(len(loops)), key=counts.__getitem__)
+    assert counts[best] > 40
+    assert len(loops[best].instructions) <= 1.2 * counts[best]
+    assert loops[best].spills == []
+
+
+def test_words_hold_four_elements_in_order() -> None:
+    words = pack_words(np.arange(-3, 4, dtype=np.int8)[None])
+    assert words.shape == (1, 2)
+    np.testing.assert_array_equal(words.view(np.int8), [[-3, -2, -1, 0, 1, 2, 3, 0]])
+
+
+def test_windows_hold_the_channels_of_one_tap_after_the_other() -> None:
+    weight = np.arange(5 * 3 * 2 * 2, dtype=np.int8).reshape(5, 3, 2, 2)
+    panels = pack_windows(weight, panel=4)
+    assert panels.shape == (2, 2, 2, 4)  # panels, rows of taps, words of 2 * 3 elements, columns
+    row = np.ascontiguousarray(panels[1, 1, :, 0]).view(np.int8)
+    np.testing.assert_array_equal(row, [*weight[4, :, 1, 0], *weight[4, :, 1, 1], 0, 0])
+    assert not panels[1, :, :, 1:].any()
+
+
+def linear_code(target_name: str, rows: int, depth: int, columns: int) -> str:
+    """The assembly of a linear layer of int8."""
+    target = get(target_name)
+    x = te.placeholder((rows, depth), "int8", name="x")
+    weight = te.placeholder((columns, depth), "int8", name="weight")
+    bias, multiplier = (te.placeholder((columns,), "int32", name=n) for n in ("bias", "scale"))
+    kernel = KernelBuilder(target, {weight: np.zeros((columns, depth), "int8")})
+    out = TensorSpec((rows, columns), "int8")
+    result = linear_int8(x, weight, bias, multiplier, -5, 3, -128, 127, out=out, kernel=kernel)
+    reads = [x, *(packed.tensor for packed in kernel.packed), bias, multiplier]
+    func = te.create_prim_func([*reads, result])
+    scheduled = schedule_kernel(func, target, inputs=len(reads), parallel=False)
+    return assembly([lower_kernel(scheduled, "kernel", target)], target)
