@@ -43,7 +43,8 @@ class RemoveLayers(Pass):
             embeddings.
         heal: Whether to heal.
         ridge: Of least squares, relative to the mean energy of what a layer reads; None: for each
-            layer the one that predicts best.
+            layer the one that best predicts data like the calibration data. Large ridges hold
+            better on data that is unlike it.
         protect: Modules that stay.
         seed: Of random signs, and of rows that are drawn where there are more than enough.
     """
@@ -58,7 +59,7 @@ class RemoveLayers(Pass):
     score: Score = "trial"
     distance: Distance = "relative"
     heal: bool = True
-    ridge: float | None = None
+    ridge: float | None = 1.0
     protect: tuple[str, ...] = ()
     seed: int = 0
 
