@@ -1,0 +1,1 @@
+"""What quantizes programs: which values, in which steps, and how errors are kept small."""
