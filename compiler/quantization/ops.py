@@ -5,41 +5,27 @@ that every device gives. docs/quantization.md has their formulas. Tensors are in
 in ATen; `multiplier`s are int32; `low` and `high` bound the result.
 """
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from . import shapes
 from .arithmetic import requantize
 from .attention import attention_int8
+from .define import operator
 from .normalization import normalize_int8
 from .softmax import softmax_int8
 
-_LIBRARY = torch.library.Library("penjing", "DEF")
 _RESULT = "int zero_point, int low, int high"
 _POINTWISE = (torch.Tag.pointwise,)
 _POOLS = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
-def _operator(
-    signature: str, tags: Sequence[torch.Tag] = ()
-) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Define an operator by its schema; it decomposes, so vmap and fake tensors see through it."""
-
-    def define(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        name = _LIBRARY.define(f"{signature} -> Tensor", tags=tags).split("::")[-1]
-        for key in ("CompositeImplicitAutograd", "FuncTorchBatchedDecomposition"):
-            _LIBRARY.impl(name, function, key)
-        return function
-
-    return define
-
-
-@_operator(
+@operator(
     "conv_int8(Tensor x, Tensor weight, Tensor bias, Tensor multiplier, int[] stride,"
-    f" int[] padding, int[] dilation, int groups, int input_zero_point, int shift, {_RESULT})"
+    f" int[] padding, int[] dilation, int groups, int input_zero_point, int shift, {_RESULT})",
+    shapes.convolved,
 )
 def conv_int8(
     x: Tensor,
@@ -63,9 +49,10 @@ def conv_int8(
     return requantize(accumulator, multiplier.long().view(channels), shift, zero_point, low, high)
 
 
-@_operator(
+@operator(
     "conv_int8_to_float(Tensor x, Tensor weight, Tensor bias, Tensor scale, int[] stride,"
-    " int[] padding, int[] dilation, int groups, int input_zero_point)"
+    " int[] padding, int[] dilation, int groups, int input_zero_point)",
+    shapes.convolved,
 )
 def conv_int8_to_float(
     x: Tensor,
@@ -100,8 +87,9 @@ def _window_sums(
     return convolve(padded, weight.double(), None, stride, 0, dilation, groups).long()
 
 
-@_operator(
-    f"linear_int8(Tensor x, Tensor weight, Tensor bias, Tensor multiplier, int shift, {_RESULT})"
+@operator(
+    f"linear_int8(Tensor x, Tensor weight, Tensor bias, Tensor multiplier, int shift, {_RESULT})",
+    shapes.rows,
 )
 def linear_int8(
     x: Tensor,
@@ -118,16 +106,17 @@ def linear_int8(
     return requantize(accumulator, multiplier.long(), shift, zero_point, low, high)
 
 
-@_operator("linear_int8_to_float(Tensor x, Tensor weight, Tensor bias, Tensor scale)")
+@operator("linear_int8_to_float(Tensor x, Tensor weight, Tensor bias, Tensor scale)", shapes.rows)
 def linear_int8_to_float(x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
     """float32(x @ weight.T + bias) * scale, `scale` float32 [O]."""
     accumulator = functional.linear(x.double(), weight.double()).long() + bias.long()
     return accumulator.float() * scale
 
 
-@_operator(
+@operator(
     "matmul_int8(Tensor x, Tensor y, int x_zero_point, int y_zero_point, int multiplier,"
-    f" int shift, {_RESULT})"
+    f" int shift, {_RESULT})",
+    shapes.products,
 )
 def matmul_int8(
     x: Tensor,
@@ -145,9 +134,10 @@ def matmul_int8(
     return requantize(total.long(), multiplier, shift, zero_point, low, high)
 
 
-@_operator(
+@operator(
     "add_int8(Tensor x, Tensor y, int x_multiplier, int y_multiplier, int offset, int shift,"
     " int low, int high)",
+    shapes.pairs,
     _POINTWISE,
 )
 def add_int8(
@@ -165,8 +155,10 @@ def add_int8(
     return (total >> shift).clamp(low, high).to(torch.int8)
 
 
-@_operator(
-    "rescale_int8(Tensor x, int multiplier, int offset, int shift, int low, int high)", _POINTWISE
+@operator(
+    "rescale_int8(Tensor x, int multiplier, int offset, int shift, int low, int high)",
+    shapes.elements,
+    _POINTWISE,
 )
 def rescale_int8(
     x: Tensor, multiplier: int, offset: int, shift: int, low: int, high: int
@@ -176,8 +168,9 @@ def rescale_int8(
     return (total >> shift).clamp(low, high).to(torch.int8)
 
 
-@_operator(
+@operator(
     "affine_int8(Tensor x, Tensor multiplier, Tensor offset, int shift, int low, int high)",
+    shapes.triples,
     _POINTWISE,
 )
 def affine_int8(
@@ -188,9 +181,10 @@ def affine_int8(
     return (total >> shift).clamp(low, high).to(torch.int8)
 
 
-@_operator(
+@operator(
     "mul_int8(Tensor x, Tensor y, int x_zero_point, int y_zero_point, int multiplier, int shift,"
     f" {_RESULT})",
+    shapes.pairs,
     _POINTWISE,
 )
 def mul_int8(
@@ -209,27 +203,28 @@ def mul_int8(
     return requantize(product, multiplier, shift, zero_point, low, high)
 
 
-@_operator("table_int8(Tensor x, Tensor table)", _POINTWISE)
+@operator("table_int8(Tensor x, Tensor table)", shapes.elements, _POINTWISE)
 def table_int8(x: Tensor, table: Tensor) -> Tensor:
     """table[x + 128]: any function of one element; table int8 [256]."""
     return table[x.long() + 128]
 
 
-@_operator("signed_int8(Tensor x)", _POINTWISE)
+@operator("signed_int8(Tensor x)", shapes.elements, _POINTWISE)
 def signed_int8(x: Tensor) -> Tensor:
     """uint8 minus 128."""
     return (x.short() - 128).to(torch.int8)
 
 
-@_operator("unsigned_int8(Tensor x)", _POINTWISE)
+@operator("unsigned_int8(Tensor x)", shapes.unsigned_elements, _POINTWISE)
 def unsigned_int8(x: Tensor) -> Tensor:
     """int8 plus 128."""
     return (x.short() + 128).to(torch.uint8)
 
 
-@_operator(
+@operator(
     "avg_pool_int8(Tensor x, int[] kernel_size, int[] stride, int[] padding,"
-    f" int input_zero_point, int multiplier, int shift, {_RESULT})"
+    f" int input_zero_point, int multiplier, int shift, {_RESULT})",
+    shapes.pooled,
 )
 def avg_pool_int8(
     x: Tensor,
@@ -251,9 +246,10 @@ def avg_pool_int8(
     return requantize((mean * taps).round().long(), multiplier, shift, zero_point, low, high)
 
 
-@_operator(
+@operator(
     "mean_int8(Tensor x, int[] dim, bool keepdim, int input_zero_point, int multiplier,"
-    f" int shift, {_RESULT})"
+    f" int shift, {_RESULT})",
+    shapes.reduced,
 )
 def mean_int8(
     x: Tensor,
@@ -271,16 +267,19 @@ def mean_int8(
     return requantize(total, multiplier, shift, zero_point, low, high)
 
 
-_operator(f"softmax_int8(Tensor x, Tensor table, int dim, int inverse, int shift, {_RESULT})")(
-    softmax_int8
-)
-_operator(
+operator(
+    f"softmax_int8(Tensor x, Tensor table, int dim, int inverse, int shift, {_RESULT})",
+    shapes.elements,
+)(softmax_int8)
+operator(
     "normalize_int8(Tensor x, Tensor gain, Tensor offset, int axes, int input_zero_point,"
-    " bool centered, int epsilon, int shift, int low, int high)"
+    " bool centered, int epsilon, int shift, int low, int high)",
+    shapes.elements,
 )(normalize_int8)
-_operator(
+operator(
     "attention_int8(Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor table,"
     " bool causal, int query_zero_point, int key_zero_point, int value_zero_point,"
     " int index_multiplier, int index_shift, int total_shift, int multiplier, int shift,"
-    f" {_RESULT})"
+    f" {_RESULT})",
+    shapes.attended,
 )(attention_int8)

@@ -118,8 +118,13 @@ def constant(program: Program, value: Any) -> Tensor | None:
         return None
     if value.op == "get_attr":
         return program.weight(value).detach()
-    operands = {source: constant(program, source) for source in value.all_input_nodes}
-    if not operands or any(operand is None for operand in operands.values()):
+    operands: dict[Node, Tensor] = {}
+    for source in value.all_input_nodes:
+        operand = constant(program, source)
+        if operand is None:  # at once: the graph before may have very many paths
+            return None
+        operands[source] = operand
+    if not operands:
         return None
     args, kwargs = map_arg((value.args, value.kwargs), operands.__getitem__)
     with torch.no_grad():

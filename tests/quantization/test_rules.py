@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from penjing.compiler.quantization import ops  # noqa: F401  (registers penjing)
 from penjing.compiler.quantization.attention import AttentionPlan
@@ -13,13 +15,25 @@ from penjing.compiler.quantization.normalization import NormalizationPlan
 from penjing.compiler.quantization.scales import Affine, PairSum, QuantizedRange, Rescaling
 from penjing.compiler.quantization.softmax import SoftmaxPlan
 
-from ..lowering.harness import Weight, check
+from ..lowering import harness
+from ..lowering.harness import Weight
 from ..lowering.samples import FEW, SIZES
 from .samples import FILLS, SCALES, ZERO_POINTS, int32s, integers
 
 penjing = torch.ops.penjing
 decomposed = torch.ops.quantized_decomposed
 CHANNELS = st.sampled_from([1, 2, 3, 5, 8, 9, 17])
+
+
+def check(op: OpOverload, *args: Any, **options: Any) -> None:
+    """As `harness.check`; what the operator says without values must be true as well."""
+    plain = [arg.tensor if isinstance(arg, Weight) else arg for arg in args]
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fakes = [mode.from_tensor(x) if isinstance(x, torch.Tensor) else x for x in plain]
+        fake = op(*fakes)
+    wanted = op(*plain)
+    assert (fake.shape, fake.dtype) == (wanted.shape, wanted.dtype)
+    harness.check(op, *args, **options)
 
 
 @FEW
