@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import penjing
 from penjing.compiler.ir.program import Program
@@ -69,3 +70,18 @@ def test_the_report_counts_multiplications() -> None:
     program, _ = integers_of("rows")
     artifact = penjing.compile(program, target="host")
     assert artifact.report.macs == 2 * (8 * 9 * 3 * 5 + 72 * 10)
+
+
+def test_what_stays_real_compiles_beside_integers() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(4, 8, 3), nn.ConvTranspose2d(8, 6, 2, 2), nn.GroupNorm(2, 6), nn.Conv2d(6, 3, 1)
+    )
+    x = torch.randn(1, 4, 7, 7)
+    program = quantized_program(model, x)
+    artifact = penjing.compile(program, target="host")
+    (step,) = program.output_nodes[0].args[1:2]
+    assert isinstance(step, float)
+    apart = np.abs(artifact.run(x)[0] - program.run(x).numpy()) / step
+    assert apart.max() < 2.5  # integers that real values between them turned over
+    assert apart.mean() < 0.1
