@@ -9,14 +9,15 @@ the trained network, ROWS is the JSON to write.
 import copy
 import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch_pruning
 from torch import nn
 
-from .digits import GRADIENT_IMAGES, KEPT, NETWORKS, Digits, accuracy, fine_tune, load, network_macs
+from .digits import GRADIENT_IMAGES, KEPT, NETWORKS, Digits, healed, load, network_macs
+from .table import Row
 
 STEPS = 200  # in which everything would be gone: the network is measured after each
 
@@ -26,17 +27,14 @@ def main() -> None:
     network, state, seed, rows = sys.argv[1:]
     model, digits = NETWORKS[network](), load(int(seed))
     model.load_state_dict(torch.load(state))
+    model.eval()
     found = []
     for kept in KEPT:
-        for criterion in ("L2", "Taylor"):
-            for scope in ("global", "uniform"):
-                torch.manual_seed(int(seed))
-                smaller = prune(model.eval(), digits, kept, criterion, scope == "global")
-                row: dict[str, Any] = {"tool": f"Torch-Pruning, {criterion} {scope}"}
-                row |= {"seed": int(seed), "kept": kept, "macs": network_macs(smaller)}
-                row["untrained %"] = accuracy(smaller, digits.test)
-                fine_tune(smaller, digits)
-                found.append({**row, "accuracy %": accuracy(smaller, digits.test)})
+        for criterion, scope in (("L2", "global"), ("L2", "uniform"), ("Taylor", "global")):
+            smaller = prune(model, digits, kept, criterion, scope == "global")
+            row: Row = {"tool": f"Torch-Pruning, {criterion} {scope}", "kept": kept}
+            row["macs"] = network_macs(smaller)
+            found.append(row | healed(partial(copy.deepcopy, smaller), model, digits))
     Path(rows).write_text(json.dumps(found))
 
 

@@ -1,0 +1,81 @@
+"""Executed instructions on the Cortex-A72 after compression, against multiply-adds.
+
+python -m benchmarks.compress_instructions [--json FILE]
+
+Real models execute other instructions than those that multiply; a pass is worth its loss only where
+these fall along. `of macs` is the share of the instructions that is left by the share of the
+multiply-adds that is left: 1 is proportional.
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import penjing
+from penjing.passes import Pass, PruneChannels, RemoveLayers
+
+from .networks import build
+from .table import Row, publish, save
+
+TARGET = "arm-a72"
+CASES: dict[str, tuple[Pass, ...]] = {
+    "resnet18": (PruneChannels(macs=0.5), PruneChannels(macs=0.25)),
+    "mobilenet_v2": (PruneChannels(macs=0.5),),
+    "minilm": (
+        PruneChannels(ratio=0.5, scope="layer", kinds=("features",)),
+        PruneChannels(ratio=0.5, scope="layer", kinds=("heads",)),
+        RemoveLayers(count=3, score="influence", heal=False),
+    ),
+}
+
+
+def main() -> None:
+    """Compile every network whole and compressed; print a line for each."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", help=f"some of {', '.join(CASES)} (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    if unknown := set(options.networks) - set(CASES):
+        parser.error(f"unknown network {', '.join(sorted(unknown))}")
+    rows: list[Row] = []
+    for name in options.networks or CASES:
+        rows += measure(name, *build(name), CASES[name])
+        save(rows, options.json)
+    publish(rows, options.json)
+
+
+def measure(
+    name: str,
+    model: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    passes: tuple[Pass, ...],
+    target: str = TARGET,
+) -> list[Row]:
+    """A row for the whole network and one for what each pass makes of it."""
+    rows: list[Row] = []
+    for each in (None, *passes):
+        print(f"{name}: {each or 'whole'}", file=sys.stderr, flush=True)
+        needs_data = isinstance(each, RemoveLayers)
+        artifact = penjing.compile(
+            model,
+            inputs,
+            target=target,
+            passes=[each] if each else (),
+            calibration=[inputs] if needs_data else None,
+        )
+        row: Row = {"network": name, "pass": str(each) if each else "none"}
+        row |= {"macs": artifact.report.macs}
+        row["instructions"] = artifact.count_instructions(*inputs)
+        whole = rows[0] if rows else row
+        row["macs left"] = row["macs"] / whole["macs"]
+        row["instructions left"] = row["instructions"] / whole["instructions"]
+        row["of macs"] = row["instructions left"] / row["macs left"]
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
