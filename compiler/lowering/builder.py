@@ -140,6 +140,12 @@ class KernelBuilder:
         """Whether the tensor is a weight."""
         return self._value(tensor) is not None
 
+    def reaches_lowest(self, tensor: te.Tensor) -> bool:
+        """Whether a weight of int8 has an element of -128; kernels differ in that."""
+        value = self._value(tensor)
+        assert value is not None, f"values of {tensor.op.name}, which is no weight"
+        return reaches_lowest(value)
+
     def pack(self, tensor: te.Tensor, transform: Callable[[Array], Array], name: str) -> te.Tensor:
         """A new placeholder for `transform(weight)`, computed at compile time.
 
@@ -173,3 +179,8 @@ class KernelBuilder:
         # rank-0 te tensors refuse ==, so no dict lookup
         stored = self._stored(tensor)
         return next((v for t, v in self._constants if t.same_as(stored)), None)
+
+
+def reaches_lowest(weight: Array) -> bool:
+    """Whether a weight is of int8 and has an element of -128, whose products are the largest."""
+    return weight.dtype == np.int8 and bool((weight == np.iinfo(np.int8).min).any())

@@ -14,7 +14,7 @@ from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
-from .builder import Array
+from .builder import Array, reaches_lowest
 from .image_kernels import border_kernel, image_kernel
 from .layouts import Layouts
 from .options import KernelOptions
@@ -125,8 +125,13 @@ class Kernels:
 def _fingerprint(
     region: Region, weights: Mapping[Node, Array], inspected: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """The values of those weights that decided about the code of the region's kernel."""
-    return tuple(digest(weights[region.inputs[index]]) for index in inspected)
+    """What decided about the code of the region's kernel: values of weights, or what they reach."""
+    low = [
+        i
+        for i, node in enumerate(region.inputs)
+        if node in weights and reaches_lowest(weights[node])
+    ]
+    return (*(digest(weights[region.inputs[index]]) for index in inspected), *map(str, low))
 
 
 def digest(data: Array) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..target import Target
 from .half_arithmetic import for_sums
+from .integer_ops import for_dots, multiplies_words
 from .loops import micro_kernel, split_tiles, store_tile
 from .narrow_operands import block_steps, widen_panels
 from .nests import parallelize_tiles
@@ -24,6 +25,7 @@ LINE_BYTES = 64  # of a cache
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
     target = for_sums(target, str(stage.store.buffer.ty.dtype))
+    target = for_dots(target) if multiplies_words(stage.store.value) else target
     product, lanes = stage.block, target.lanes(32)
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)

@@ -12,6 +12,7 @@ from tvm import tirx
 
 from ..target import Target
 from .half_arithmetic import for_sums
+from .integer_ops import for_dots, multiplies_words
 from .loops import micro_kernel, split_tiles, store_tile
 from .narrow_operands import block_steps, widen_panels
 from .nests import parallelize_tiles
@@ -27,6 +28,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     """Schedule one "gemm" accumulation and its epilogue; returns the names of what it scheduled."""
     product = stage.block
     target = for_sums(target, str(stage.store.buffer.ty.dtype))
+    target = for_dots(target) if multiplies_words(stage.store.value) else target
     lanes = target.lanes(32)
     packed = packed_operand(sch, stage)
     if packed is None:

@@ -13,6 +13,7 @@ import tvm_ffi
 from tvm import ir, sym, tirx
 
 from ..target import Target
+from .tiles import paired
 
 BYTES = 4  # int8 of a word
 _DOT, _WORD, _HIGH = (f"tirx.penjing_{name}" for name in ("dot", "word", "multiply_high"))
@@ -48,8 +49,23 @@ def multiply_high(a: Any, b: Any) -> Any:
 
 
 def has_dots(target: Target) -> bool:
-    """Whether one instruction multiplies and adds words."""
-    return "+dotprod" in target.features
+    """Whether a few instructions multiply and add words."""
+    return "+dotprod" in target.features or sums_pairs(target)
+
+
+def sums_pairs(target: Target) -> bool:
+    """Whether dots are made of sums of two products: weights are then stored by `in_pairs`."""
+    return target.triple.startswith("aarch64") and "+dotprod" not in target.features
+
+
+def multiplies_words(expression: Any) -> bool:
+    """Whether dots are in an expression."""
+    return any(_is(node, _DOT) for node in _calls(expression))
+
+
+def for_dots(target: Target) -> Target:
+    """The core as a template of products should see it if they are of words."""
+    return paired(target) if sums_pairs(target) else target
 
 
 def use_instructions(func: Any, target: Target) -> Any:
@@ -104,13 +120,46 @@ def _typed(name: str, lanes: int) -> str:
 def _accumulate(total: Any, weights: Any, inputs: Any, target: Target) -> Any:
     """total + dot(weights, inputs)."""
     lanes = _lanes(total)
-    if not has_dots(target) or lanes % 4:
+    if not has_dots(target):
         return total + _bytewise(weights, inputs)
     if lanes > 4:
         return _halves(lambda *parts: _accumulate(*parts, target), total, weights, inputs)
-    # The operand that is spread over a vector comes last: LLVM then multiplies by lane.
+    if sums_pairs(target):
+        return total + _pairwise(weights, inputs)
     operands = [tirx.reinterpret("int8x16", value) for value in (weights, inputs)]
+    # The operand that is spread over a vector comes last: LLVM then multiplies by lane.
     return tirx.call_llvm_pure_intrin("int32x4", "llvm.aarch64.neon.sdot", total, *operands)
+
+
+def _pairwise(weights: Any, inputs: Any) -> Any:
+    """Sums of four products by SMULL, SMLAL2 and SADALP; the inputs are the same word four times.
+
+    Two products fit 16 bits unless both weights and inputs are -128: no weight may be.
+    """
+    vector, lane = _vector_with(inputs)
+    pairs = [BYTES * lane + i for i in [0, 1] * 4 + [2, 3] * 4]
+    elements = [tirx.reinterpret("int8x16", value) for value in (weights, vector)]
+    spread = tirx.Shuffle([elements[1]], [tirx.const(i, "int32") for i in pairs])
+
+    def half(side: str) -> Any:
+        operands = elements[0], spread
+        parts = [_call_typed("int8x8", f"tirx.vector{side}", value) for value in operands]
+        return parts[0].astype("int16x8") * parts[1].astype("int16x8")
+
+    return tirx.call_llvm_pure_intrin(
+        "int32x4", "llvm.aarch64.neon.saddlp", half("low") + half("high")
+    )
+
+
+def _vector_with(spread: Any) -> tuple[Any, int]:
+    """A vector of words and the lane in it that `spread` repeats: then one shuffle does both."""
+    load = spread.value if isinstance(spread, tirx.Broadcast) else None
+    if isinstance(load, ir.TensorLoad) and load.source.scope() == "local":
+        place = load.indices[0]
+        if isinstance(place, tirx.IntImm) and int(load.source.ty.shape[0]) % 4 == 0:
+            first, lane = int(place) // 4 * 4, int(place) % 4
+            return tirx.BufferLoad(load.source, [tirx.Ramp(first, 1, 4)]), lane
+    return spread, 0
 
 
 def _halves(function: Callable[..., Any], *vectors: Any) -> Any:

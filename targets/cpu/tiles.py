@@ -7,7 +7,7 @@ included, and what it moves between the caches.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..target import Target
@@ -19,6 +19,7 @@ IN_ORDER = ("cortex-a53", "cortex-a55", "generic")  # LLVM loads further ahead f
 _PACKING = 1.6  # instructions per vector of A that is copied, counted under an emulator
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
+_PAIR_REGISTERS = 25  # of 32, found by counting spills
 _BLOCK_FMAS = 336  # of one block of steps: a loop's overhead is then 1 % of its work
 
 
@@ -37,7 +38,8 @@ class Tile:
 class _Costs:
     """What the micro-kernel costs, in cycles of a core that waits for nothing.
 
-    ARM: one instruction per cycle, as a Cortex-A72 issues one 128-bit FMLA beside one load. x86:
+    ARM: one instruction per cycle, as a Cortex-A72 issues one 128-bit FMLA beside one load; three
+    for the products of two vectors of words that are summed in pairs, one to shuffle a word. x86:
     two FMAs and two loads per cycle (Zen 4 and later, Intel's server cores).
     """
 
@@ -53,6 +55,7 @@ class _Costs:
 
 
 _ARM = _Costs(1, 4, 0.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
+_PAIRS = _Costs(3, 4, 1.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
 _X86 = _Costs(0.5, 8, 0.12, 0.12, 0.5, 1.0, 8, 0.001, 0.01)
 
 
@@ -89,7 +92,8 @@ def most_rows(target: Target, vectors: int) -> int:
     registers = target.simd_registers
     if is_arm(target):  # one vector of A per row, those of B, and some to load ahead
         spare = 3 if target.llvm_cpu in IN_ORDER else 1
-        return min(MOST_ROWS, (registers - spare - min(8, max(3, vectors))) // (vectors + 1))
+        most = (4 if vectors > 2 else 6) if is_paired(target) else MOST_ROWS
+        return min(most, (registers - spare - min(8, max(3, vectors))) // (vectors + 1))
     # Those of B, and one for A, which is broadcast from memory. LLVM wants some to load ahead.
     spare, tallest = (3, MOST_ROWS) if registers >= 32 else (1, 8)
     return min(tallest, (registers - spare - vectors) // vectors)
@@ -105,13 +109,14 @@ def steps(target: Target, rows: int, vectors: int, depth: int, packs: bool) -> i
 
     On ARM as many as make a loop's overhead small, while one base register reaches all weights of
     a block by LDP (DDI 0487, C6.2: offsets of 7 bits, times 16 bytes). Where many rows lie close,
-    LLVM pairs the loads of two groups of steps, and has no registers left for so many.
+    LLVM pairs the loads of two groups of steps, and has no registers left for so many; nor where
+    something else takes some of the registers.
     """
     if not is_arm(target):
         return 2 if target.simd_registers >= 32 else 4
     if target.pointer_bits == 32 or (not packs and depth < _CLOSE_ROWS and rows > _FEW_ROWS):
         return 4
-    for count in (16, 8):
+    for count in (8,) if is_paired(target) else (16, 8):
         reached = 16 * vectors * count <= _LDP_BYTES and rows * vectors * count <= _BLOCK_FMAS
         divides = depth % count == 0 or depth > 8 * count
         if reached and divides and depth >= 2 * count:  # else LLVM mixes it with what is around it
@@ -130,7 +135,8 @@ def _candidates(
 ) -> Iterator[Tile]:
     """Every tile that fits the registers, wide ones first."""
     lanes = target.lanes(32)
-    most = min(16 if is_arm(target) else 8, -(-columns // lanes))
+    widest = 16 if is_arm(target) and not is_paired(target) else 8
+    most = min(widest, -(-columns // lanes))
     for vectors in [max(1, panel // lanes)] if panel else range(most, 0, -1):
         tallest = min(rows, max(most_rows(target, vectors), int(vectors == 1)))
         for tall in [height] if height else range(tallest, 0, -1):
@@ -156,7 +162,7 @@ def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> fl
 
 def _tile_cost(target: Target, rows: int, vectors: int, depth: int, packed: bool) -> float:
     """Cycles of one register tile."""
-    costs = _ARM if is_arm(target) else _X86
+    costs = _PAIRS if is_paired(target) else _ARM if is_arm(target) else _X86
     multiply = costs.fma * max(rows * vectors, costs.chains)
     load = rows * costs.left / (2 if packed else 1) + vectors * costs.right
     step = multiply + load + costs.block / steps(target, rows, vectors, depth, packed)
@@ -192,6 +198,16 @@ def _from(target: Target, size: int, beside: int, times: int) -> float:
 def is_arm(target: Target) -> bool:
     """Whether multiply-add by lane exists, which wants inputs in registers."""
     return target.triple.startswith(("aarch64", "arm"))
+
+
+def paired(target: Target) -> Target:
+    """The core as products see it that sum pairs of int8: some registers are for those."""
+    return replace(target, simd_registers=_PAIR_REGISTERS)
+
+
+def is_paired(target: Target) -> bool:
+    """Whether the core is one that `paired` gave."""
+    return target.simd_registers == _PAIR_REGISTERS
 
 
 def even_split(rows: int, most: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from tvm import te, tirx
 
 from ....targets.cpu.conv import conv_tile
-from ....targets.cpu.integer_ops import BYTES, dot, has_dots, word
+from ....targets.cpu.integer_ops import BYTES, dot, for_dots, has_dots, sums_pairs, word
 from ....targets.cpu.tiles import product_tile
 from ..builder import Array, KernelBuilder
 from .gemm import pack_matrix, read_in_panels, rows_product
@@ -25,8 +25,13 @@ SUMS = "int32"
 
 
 def takes_words(weight: te.Tensor, kernel: KernelBuilder) -> bool:
-    """Whether products with the weight are best computed on words."""
-    return has_dots(kernel.target) and kernel.is_constant(weight)
+    """Whether products with the weight are best computed on words.
+
+    Two products of -128 by -128 do not fit the 16 bits in which pairs are summed.
+    """
+    if not has_dots(kernel.target) or not kernel.is_constant(weight):
+        return False
+    return not (sums_pairs(kernel.target) and kernel.reaches_lowest(weight))
 
 
 def word_product(
@@ -38,8 +43,8 @@ def word_product(
     """P[m, n] = sum_k left(m, k) * weight[n, k, 1...]; `extents` are those of m and k."""
     rows, depth = extents
     columns, count = int(weight.shape[0]), -(-depth // BYTES)
-    tile = product_tile(kernel.target, rows, columns, count, packs=True)
-    transform = partial(_pack_matrix, width=tile.columns)
+    tile = product_tile(for_dots(kernel.target), rows, columns, count, packs=True)
+    transform = partial(_pack_matrix, width=tile.columns, pairs=sums_pairs(kernel.target))
     packed = kernel.pack(weight, transform, f"words{tile.columns}")
     right = replace(read_in_panels(packed, columns, SUMS, kernel), tile=tile, multiply=dot)
     words = te.compute(
@@ -61,9 +66,11 @@ def word_convolution(
         return _pointwise(images, weight, sizes, kernel)
     words = _row_words(images, depth, taps[-1], window, sizes[-1])
     count = int(words.shape[-1])
-    tile = conv_tile(kernel.target, sizes[-1], channels, count * math.prod(taps[:-1]))
+    target = for_dots(kernel.target)
+    tile = conv_tile(target, sizes[-1], channels, count * math.prod(taps[:-1]))
     panel = tile.columns
-    packed = kernel.pack(weight, partial(pack_windows, panel=panel), f"words{panel}")
+    transform = partial(pack_windows, panel=panel, pairs=sums_pairs(kernel.target))
+    packed = kernel.pack(weight, transform, f"words{panel}")
     axes = [te.reduce_axis((0, size), name="t") for size in taps[:-1]]
     k = te.reduce_axis((0, count), name="k")
 
@@ -109,7 +116,7 @@ def _row_words(images: Images, depth: int, taps: int, window: Window, columns: i
     return te.compute(shape, element, name="words")
 
 
-def pack_windows(weight: Array, *, panel: int) -> Array:
+def pack_windows(weight: Array, *, panel: int, pairs: bool = False) -> Array:
     """[o, c, taps...] int8 -> [o / panel, taps but the last..., words, panel], zeros added.
 
     The words of a row of taps hold its channels, one tap after the other.
@@ -117,7 +124,8 @@ def pack_windows(weight: Array, *, panel: int) -> Array:
     padded = np.pad(weight, [(0, -len(weight) % panel)] + [(0, 0)] * (weight.ndim - 1))
     rows = np.moveaxis(padded, 1, -1)  # [o, taps..., c]
     words = pack_words(rows.reshape(*rows.shape[:-2], -1))
-    return np.moveaxis(words.reshape(-1, panel, *words.shape[1:]), 1, -1)
+    panels = np.moveaxis(words.reshape(-1, panel, *words.shape[1:]), 1, -1)
+    return in_pairs(panels) if pairs else panels
 
 
 def pack_words(values: Array) -> Array:
@@ -126,10 +134,19 @@ def pack_words(values: Array) -> Array:
     return np.ascontiguousarray(np.pad(values, padding)).view("<i4")
 
 
-def _pack_matrix(weight: Array, *, width: int) -> Array:
+def _pack_matrix(weight: Array, *, width: int, pairs: bool) -> Array:
     """[n, k, 1...] int8 -> [n / width, words, width], the last panel zero-padded."""
     matrix = weight.reshape(weight.shape[:2])
-    return pack_matrix(pack_words(matrix), width=width, k_last=True, taps=0)
+    panels = pack_matrix(pack_words(matrix), width=width, k_last=True, taps=0)
+    return in_pairs(panels) if pairs else panels
+
+
+def in_pairs(panels: Array) -> Array:
+    """Words of four columns -> their first two elements, column by column, then their last two."""
+    shape = (*panels.shape[:-1], -1, 4, 2, 2)  # ..., vector, column, pair, element
+    elements = np.ascontiguousarray(panels).view(np.int8).reshape(shape)
+    moved = np.ascontiguousarray(elements.swapaxes(-3, -2))
+    return moved.reshape(-1).view("<i4").reshape(panels.shape)
 
 
 def _word(read: Callable[[Index], Any], index: Index, count: int) -> Any:
