@@ -23,8 +23,9 @@ class Evidence:
 
     Args:
         batches: Of at most 16 samples.
-        weights: For each layer of the teacher, the squared derivative of the outputs by its result
-            summed over channels: [samples, positions...] per batch.
+        weights: For each layer of the teacher, 1 at the positions of its result that outputs depend
+            on, 0 at the others (padding): [samples, positions...] per batch. Weighing by how much
+            they depend lets few positions decide: with a mean over tokens, those of short texts.
         outputs: The teacher's, per batch.
     """
 
@@ -52,7 +53,7 @@ class Evidence:
         for number, batch in enumerate(batches):
             found = slopes(teacher, batch, list(weights), seed + number) if layers else {}
             for layer, channels in layers.items():
-                weights[layer].append(found[layer].square().sum(channels))
+                weights[layer].append((found[layer] != 0).any(channels).float())
             with torch.no_grad():
                 outputs.append(run_batched(teacher, batch.inputs).outputs)
         return cls(batches, weights, outputs)
