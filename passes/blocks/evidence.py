@@ -25,7 +25,7 @@ class Evidence:
         batches: Of at most 16 samples.
         weights: For each layer of the teacher, 1 at the positions of its result that outputs depend
             on, 0 at the others (padding): [samples, positions...] per batch. Weighing by how much
-            they depend lets few positions decide: with a mean over tokens, those of short texts.
+            they depend made no difference that could be measured.
         outputs: The teacher's, per batch.
     """
 
