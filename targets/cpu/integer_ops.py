@@ -50,12 +50,17 @@ def multiply_high(a: Any, b: Any) -> Any:
 
 def has_dots(target: Target) -> bool:
     """Whether a few instructions multiply and add words."""
-    return "+dotprod" in target.features or sums_pairs(target)
+    return "+dotprod" in target.features or sums_pairs(target) or takes_unsigned(target)
 
 
 def sums_pairs(target: Target) -> bool:
     """Whether dots are made of sums of two products: weights are then stored by `in_pairs`."""
     return target.triple.startswith("aarch64") and "+dotprod" not in target.features
+
+
+def takes_unsigned(target: Target) -> bool:
+    """Whether dots multiply uint8 inputs by int8 weights: as VPDPBUSD does."""
+    return not {"+avx512vnni", "+avxvnni"}.isdisjoint(target.features)
 
 
 def multiplies_words(expression: Any) -> bool:
@@ -88,7 +93,7 @@ def use_instructions(func: Any, target: Target) -> Any:
         return _high(*node.args, target) if _is(node, _HIGH) else node
 
     def alone(node: Any) -> Any:
-        return _bytewise(*node.args) if _is(node, _DOT) else node
+        return _bytewise(*node.args, target) if _is(node, _DOT) else node
 
     body = tvm_ffi.structural_map(func.body, ((tirx.Add, added), (ir.Call, called)))
     body = tvm_ffi.structural_map(body, (ir.Call, alone))
@@ -120,8 +125,12 @@ def _typed(name: str, lanes: int) -> str:
 def _accumulate(total: Any, weights: Any, inputs: Any, target: Target) -> Any:
     """total + dot(weights, inputs)."""
     lanes = _lanes(total)
-    if not has_dots(target):
-        return total + _bytewise(weights, inputs)
+    if takes_unsigned(target) and lanes in (4, 8, 16):
+        name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
+        operands = [tirx.reinterpret(f"int8x{4 * lanes}", value) for value in (inputs, weights)]
+        return tirx.call_llvm_pure_intrin(f"int32x{lanes}", name, total, *operands)
+    if takes_unsigned(target):
+        return total + _bytewise(weights, inputs, target)
     if lanes > 4:
         return _halves(lambda *parts: _accumulate(*parts, target), total, weights, inputs)
     if sums_pairs(target):
@@ -177,14 +186,18 @@ def _call_typed(dtype: str, name: str, *arguments: Any) -> Any:
     return ir.Call(ir.Op.get(name), list(arguments), ret_ty=ir.PrimType(dtype))
 
 
-def _bytewise(weights: Any, inputs: Any) -> Any:
+def _bytewise(weights: Any, inputs: Any, target: Target) -> Any:
     """The products one after the other, for vectors of any length."""
     lanes = _lanes(weights)
 
-    def byte(value: Any, index: int) -> Any:
+    def signed(value: Any, index: int) -> Any:
         return (value << _spread(24 - 8 * index, lanes)) >> _spread(24, lanes)
 
-    products = [byte(weights, i) * byte(inputs, i) for i in range(BYTES)]
+    def unsigned(value: Any, index: int) -> Any:
+        return (value >> _spread(8 * index, lanes)) & _spread(255, lanes)
+
+    given = unsigned if takes_unsigned(target) else signed
+    products = [signed(weights, i) * given(inputs, i) for i in range(BYTES)]
     return products[0] + products[1] + products[2] + products[3]
 
 

@@ -1,6 +1,7 @@
 """Products of int8 by the instructions that cores have for them give the bytes of PyTorch."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from penjing.passes import FoldQuantization
 from penjing.targets.cpu.codegen import assembly, lower_kernel
 from penjing.targets.cpu.schedule import schedule_kernel
 from penjing.targets.registry import get
+from penjing.targets.target import Target
 
 from ..quantization.quantized_models import quantized_program
 from .inner_loops import inner_loops
@@ -26,7 +28,9 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "arm-a76": (r"\s+sdot\s", 1.2),
     "arm-a55": (r"\s+sdot\s", 1.2),
     "arm-a72": (r"\s+sadalp\s", 3.65),
+    "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.55),
 }
+ARM = ["arm-a55", "arm-a72", "arm-a76"]
 LAYERS = {
     "linear": (lambda: nn.Linear(37, 53), (9, 37)),
     "one row": (lambda: nn.Linear(64, 40), (1, 64)),
@@ -40,12 +44,20 @@ LAYERS = {
 }
 
 
-def check_bytes(layer: str, target: str) -> None:
+def core(name: str) -> Target:
+    """A target by its name, or one of x86 that multiplies words, too."""
+    level, _, vnni = name.partition(" with ")
+    more = {"x86-64-v3": "+avxvnni", "x86-64-v4": "+avx512vnni"}
+    target = get(level)
+    return replace(target, features=(*target.features, more[level])) if vnni else target
+
+
+def check_bytes(layer: str, target: str, threads: int = 1) -> None:
     make, shape = LAYERS[layer]
     torch.manual_seed(0)
     x = torch.randn(shape)
     program = optimize(quantized_program(make(), x), [FoldQuantization()])
-    artifact = penjing.compile(program, target=target)
+    artifact = penjing.compile(program, target=target, threads=threads)
     for given in (x, torch.full_like(x, 1e9), torch.full_like(x, -1e9)):
         wanted = program.run(given)
         wanted = wanted if isinstance(wanted, torch.Tensor) else wanted[0]
@@ -57,9 +69,14 @@ def test_host_gives_the_bytes_of_pytorch(layer: str) -> None:
     check_bytes(layer, "host")
 
 
+@pytest.mark.parametrize("layer", ["linear", "window"])
+def test_threads_give_the_same(layer: str) -> None:
+    check_bytes(layer, "host", threads=2)
+
+
 @pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize("target", sorted(DOTS))
+@pytest.mark.parametrize("target", ARM)
 @pytest.mark.parametrize("layer", sorted(LAYERS))
 def test_arm_gives_the_same(layer: str, target: str) -> None:
     check_bytes(layer, target)
@@ -69,7 +86,7 @@ def test_arm_gives_the_same(layer: str, target: str) -> None:
 def test_inner_loops_are_dots(target: str) -> None:
     pattern, most = DOTS[target]
     dots = re.compile(pattern)
-    loops = inner_loops(linear_code(target, 128, 384, 96))
+    loops = inner_loops(linear_code(core(target), 128, 384, 96))
     counts = [sum(bool(dots.match(line)) for line in loop.instructions) for loop in loops]
     best = max(range(len(loops)), key=counts.__getitem__)
     assert counts[best] > 40
@@ -77,9 +94,13 @@ def test_inner_loops_are_dots(target: str) -> None:
     assert "sadalp" in pattern or loops[best].spills == []
 
 
+def test_vectors_of_eight_words() -> None:
+    assert "vpdpbusd" in linear_code(core("x86-64-v3 with VNNI"), 8, 64, 16)
+
+
 def test_weights_of_minus_128_are_not_summed_in_pairs() -> None:
     """-128 * -128 * 2 does not fit 16 bits."""
-    code = [linear_code("arm-a72", 8, 64, 16, lowest=low) for low in (-127, -128)]
+    code = [linear_code(core("arm-a72"), 8, 64, 16, lowest=low) for low in (-127, -128)]
     assert ["sadalp" in text for text in code] == [True, False]
 
 
@@ -105,9 +126,8 @@ def test_windows_hold_the_channels_of_one_tap_after_the_other() -> None:
     assert not panels[1, :, :, 1:].any()
 
 
-def linear_code(target_name: str, rows: int, depth: int, columns: int, *, lowest: int = 0) -> str:
+def linear_code(target: Target, rows: int, depth: int, columns: int, *, lowest: int = 0) -> str:
     """The assembly of a linear layer of int8."""
-    target = get(target_name)
     x = te.placeholder((rows, depth), "int8", name="x")
     weight = te.placeholder((columns, depth), "int8", name="weight")
     bias, multiplier = (te.placeholder((columns,), "int32", name=n) for n in ("bias", "scale"))

@@ -14,7 +14,15 @@ import numpy as np
 from tvm import te, tirx
 
 from ....targets.cpu.conv import conv_tile
-from ....targets.cpu.integer_ops import BYTES, dot, for_dots, has_dots, sums_pairs, word
+from ....targets.cpu.integer_ops import (
+    BYTES,
+    dot,
+    for_dots,
+    has_dots,
+    sums_pairs,
+    takes_unsigned,
+    word,
+)
 from ....targets.cpu.tiles import product_tile
 from ..builder import Array, KernelBuilder
 from .gemm import pack_matrix, read_in_panels, rows_product
@@ -22,6 +30,7 @@ from .indices import Index, flatten_index, guarded, shape_of, unflatten_index, w
 from .windows import Images, Window, split_index
 
 SUMS = "int32"
+_SIGNS = -0x7F7F7F80  # the sign bits of four bytes: flipping them adds 128 to each
 
 
 def takes_words(weight: te.Tensor, kernel: KernelBuilder) -> bool:
@@ -39,18 +48,21 @@ def word_product(
     weight: te.Tensor,
     extents: tuple[int, int],
     kernel: KernelBuilder,
-) -> te.Tensor:
-    """P[m, n] = sum_k left(m, k) * weight[n, k, 1...]; `extents` are those of m and k."""
+) -> Callable[[Index, Index], Any]:
+    """P(m, n) = sum_k left(m, k) * weight[n, k, 1...]; `extents` are those of m and k."""
     rows, depth = extents
     columns, count = int(weight.shape[0]), -(-depth // BYTES)
     tile = product_tile(for_dots(kernel.target), rows, columns, count, packs=True)
     transform = partial(_pack_matrix, width=tile.columns, pairs=sums_pairs(kernel.target))
     packed = kernel.pack(weight, transform, f"words{tile.columns}")
     right = replace(read_in_panels(packed, columns, SUMS, kernel), tile=tile, multiply=dot)
+    read = _reader(kernel)
     words = te.compute(
-        (rows, count), lambda m, k: _word(lambda i: left(m, i), k, depth), name="words"
+        (rows, count), lambda m, k: read(lambda i: left(m, i), k, depth), name="words"
     )
-    return rows_product(lambda m, k: words(m, k), right, (rows, count), SUMS)
+    total = rows_product(lambda m, k: words(m, k), right, (rows, count), SUMS)
+    rest = _correction(weight, kernel)
+    return lambda m, n: total(m, n) + rest(n)
 
 
 def word_convolution(
@@ -64,7 +76,7 @@ def word_convolution(
     channels, depth, *taps = shape_of(weight)
     if images.space == tuple(sizes) and math.prod((*taps, *window.stride)) == 1:
         return _pointwise(images, weight, sizes, kernel)
-    words = _row_words(images, depth, taps[-1], window, sizes[-1])
+    words = _row_words(images, depth, taps[-1], window, sizes[-1], kernel)
     count = int(words.shape[-1])
     target = for_dots(kernel.target)
     tile = conv_tile(target, sizes[-1], channels, count * math.prod(taps[:-1]))
@@ -83,7 +95,8 @@ def word_convolution(
 
     shape = (images.batch, *sizes, -(-channels // panel) * panel)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
-    return lambda n, o, position: total(n, *position, o)
+    rest = _correction(weight, kernel)
+    return lambda n, o, position: total(n, *position, o) + rest(o)
 
 
 def _pointwise(
@@ -99,9 +112,12 @@ def _pointwise(
     return lambda n, o, position: total(flatten_index((n, *position), batched), o)
 
 
-def _row_words(images: Images, depth: int, taps: int, window: Window, columns: int) -> te.Tensor:
+def _row_words(
+    images: Images, depth: int, taps: int, window: Window, columns: int, kernel: KernelBuilder
+) -> te.Tensor:
     """[n, y..., x, words]: what the taps of one row of the image read for each of its results."""
     stride, dilation, length = window.stride[-1], window.dilation[-1], taps * depth
+    joined = _reader(kernel)
 
     def element(*at: Index) -> Any:
         n, *above, x, k = at
@@ -110,7 +126,7 @@ def _row_words(images: Images, depth: int, taps: int, window: Window, columns: i
             place = x * stride + index // depth * dilation
             return images.at(n, index % depth, [*above, place])
 
-        return _word(read, k, length)
+        return joined(read, k, length)
 
     shape = (images.batch, *images.space[:-1], columns, -(-length // BYTES))
     return te.compute(shape, element, name="words")
@@ -147,6 +163,27 @@ def in_pairs(panels: Array) -> Array:
     elements = np.ascontiguousarray(panels).view(np.int8).reshape(shape)
     moved = np.ascontiguousarray(elements.swapaxes(-3, -2))
     return moved.reshape(-1).view("<i4").reshape(panels.shape)
+
+
+def _reader(kernel: KernelBuilder) -> Callable[[Callable[[Index], Any], Index, int], Any]:
+    """How to make a word of inputs: as `_word`, plus 128 where they are taken as uint8."""
+    if not takes_unsigned(kernel.target):
+        return _word
+    return lambda read, index, count: _word(read, index, count) ^ tirx.const(_SIGNS, "int32")
+
+
+def _correction(weight: te.Tensor, kernel: KernelBuilder) -> Callable[[Index], Any]:
+    """What is missing in the sums for one output: 128 was added to every input."""
+    if not takes_unsigned(kernel.target):
+        return lambda o: tirx.const(0, SUMS)
+    packed = kernel.pack(weight, _sums_of_steps, "correction")
+    return lambda o: packed(o)
+
+
+def _sums_of_steps(weight: Array) -> Array:
+    """-128 * the sum of each output's weights, int32 as the device computes it."""
+    total = weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
+    return np.asarray((-128 * total).astype(np.int32))
 
 
 def _word(read: Callable[[Index], Any], index: Index, count: int) -> Any:
