@@ -34,12 +34,12 @@ PAIRS_OF_LICENSES = 210  # of each kind a third
 class SentenceEncoder(nn.Module):
     """Token ids and mask [N,128] -> the mean of the last hidden states, normalized, [N,384]."""
 
-    def __init__(self, bert: nn.Module) -> None:
+    def __init__(self, bert: Any) -> None:
         super().__init__()
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.bert(input_ids, attention_mask).last_hidden_state
+        hidden: Tensor = self.bert(input_ids, attention_mask).last_hidden_state
         mask = attention_mask[..., None].float()
         return nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
 
@@ -197,11 +197,13 @@ def _folder() -> str:
 def main() -> None:
     """Print what is left after removing layers without any healing."""
     model = encoder()
-    layers = list(model.bert.encoder.layer)
+    bert: Any = model.bert
+    layers = list(bert.encoder.layer)
     for removed in ((2,), (1, 3), (1, 2, 3)):
         shorter = encoder()
+        bert = shorter.bert
         kept = [layer for index, layer in enumerate(layers) if index not in removed]
-        shorter.bert.encoder.layer = nn.ModuleList(kept)
+        bert.encoder.layer = nn.ModuleList(kept)
         rows = [
             {"pairs": k, "Spearman": f"{s:.4f}", "mean cosine": f"{c:.4f}"}
             for k, (s, c) in scores(shorter, model).items()

@@ -32,7 +32,8 @@ class Block(nn.Module):
         self.project = nn.Conv2d(2 * width, width, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.project(torch.relu(self.norm(self.expand(x))))
+        change: torch.Tensor = self.project(torch.relu(self.norm(self.expand(x))))
+        return x + change
 
 
 def network() -> nn.Module:
