@@ -6,6 +6,7 @@ one of words, and its tiles, panels and loops are those of 32-bit floats.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tvm
@@ -16,7 +17,8 @@ from ..target import Target
 from .tiles import paired
 
 BYTES = 4  # int8 of a word
-_DOT, _WORD, _HIGH = (f"tirx.penjing_{name}" for name in ("dot", "word", "multiply_high"))
+_NAMES = ("dot", "word", "multiply_high")
+_DOT, _WORD, _HIGH = (f"tirx.penjing_{name}" for name in _NAMES)
 _PURE = 1  # TIR's CallEffectKind
 _SQRDMULH = {"aarch64": "llvm.aarch64.neon.sqrdmulh", "arm": "llvm.arm.neon.vqrdmulh"}
 
@@ -84,16 +86,16 @@ def use_instructions(func: Any, target: Target) -> Any:
     def added(node: Any) -> Any:
         for total, product in ((node.a, node.b), (node.b, node.a)):
             if _is(product, _DOT):
-                return _accumulate(total, *product.args, target)
+                return _accumulate(target, total, *product.args)
         return node
 
     def called(node: Any) -> Any:
         if _is(node, _WORD):
             return _joined(list(node.args))
-        return _high(*node.args, target) if _is(node, _HIGH) else node
+        return _high(target, *node.args) if _is(node, _HIGH) else node
 
     def alone(node: Any) -> Any:
-        return _bytewise(*node.args, target) if _is(node, _DOT) else node
+        return _bytewise(target, *node.args) if _is(node, _DOT) else node
 
     body = tvm_ffi.structural_map(func.body, ((tirx.Add, added), (ir.Call, called)))
     body = tvm_ffi.structural_map(body, (ir.Call, alone))
@@ -122,7 +124,7 @@ def _typed(name: str, lanes: int) -> str:
     return f"{name}x{lanes}" if lanes > 1 else name
 
 
-def _accumulate(total: Any, weights: Any, inputs: Any, target: Target) -> Any:
+def _accumulate(target: Target, total: Any, weights: Any, inputs: Any) -> Any:
     """total + dot(weights, inputs)."""
     lanes = _lanes(total)
     if takes_unsigned(target) and lanes in (4, 8, 16):
@@ -130,9 +132,9 @@ def _accumulate(total: Any, weights: Any, inputs: Any, target: Target) -> Any:
         operands = [tirx.reinterpret(f"int8x{4 * lanes}", value) for value in (inputs, weights)]
         return tirx.call_llvm_pure_intrin(f"int32x{lanes}", name, total, *operands)
     if takes_unsigned(target):
-        return total + _bytewise(weights, inputs, target)
+        return total + _bytewise(target, weights, inputs)
     if lanes > 4:
-        return _halves(lambda *parts: _accumulate(*parts, target), total, weights, inputs)
+        return _halves(partial(_accumulate, target), total, weights, inputs)
     if sums_pairs(target):
         return total + _pairwise(weights, inputs)
     operands = [tirx.reinterpret("int8x16", value) for value in (weights, inputs)]
@@ -186,7 +188,7 @@ def _call_typed(dtype: str, name: str, *arguments: Any) -> Any:
     return ir.Call(ir.Op.get(name), list(arguments), ret_ty=ir.PrimType(dtype))
 
 
-def _bytewise(weights: Any, inputs: Any, target: Target) -> Any:
+def _bytewise(target: Target, weights: Any, inputs: Any) -> Any:
     """The products one after the other, for vectors of any length."""
     lanes = _lanes(weights)
 
@@ -206,12 +208,12 @@ def _spread(value: int, lanes: int, dtype: str = "int32") -> Any:
     return tirx.Broadcast(number, lanes) if lanes > 1 else number
 
 
-def _high(a: Any, b: Any, target: Target) -> Any:
+def _high(target: Target, a: Any, b: Any) -> Any:
     """(a * b + 2^30) >> 31."""
     lanes = _lanes(a)
     name = next((f for arch, f in _SQRDMULH.items() if target.triple.startswith(arch)), None)
     if name is not None and lanes > 4 and lanes % 8 == 0:
-        return _halves(lambda *parts: _high(*parts, target), a, b)
+        return _halves(partial(_high, target), a, b)
     if name is not None and lanes in (2, 4):
         return tirx.call_llvm_pure_intrin(_typed("int32", lanes), name, a, b)
     wide = _typed("int64", lanes)

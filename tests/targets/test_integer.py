@@ -1,6 +1,7 @@
 """Products of int8 by the instructions that cores have for them give the bytes of PyTorch."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.55),
 }
 ARM = ["arm-a55", "arm-a72", "arm-a76"]
-LAYERS = {
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "linear": (lambda: nn.Linear(37, 53), (9, 37)),
     "one row": (lambda: nn.Linear(64, 40), (1, 64)),
     "pointwise": (lambda: nn.Conv2d(20, 33, 1), (2, 20, 5, 7)),
