@@ -60,7 +60,8 @@ def _is_foldable(node: Node) -> bool:
     if not isinstance(node.target, OpOverload):
         return True  # getitem
     is_random = torch.Tag.nondeterministic_seeded in node.target.tags
-    return not is_random and node.target.namespace not in _KEPT_NAMESPACES
+    is_widened = node.target.namespace in _KEPT_NAMESPACES or "dequantize" in str(node.target)
+    return not is_random and not is_widened
 
 
 def _reason_to_keep(node: Node, constant: set[Node], max_bytes: int) -> str:

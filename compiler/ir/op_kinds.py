@@ -8,6 +8,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import Node
 
 from ..quantization import ops as ops  # registers penjing
+from ..quantization import packed_weights as packed_weights
 
 _ATEN = torch.ops.aten
 _PENJING = torch.ops.penjing

@@ -27,6 +27,7 @@ from . import quantized_attention as quantized_attention
 from . import quantized_pointwise as quantized_pointwise
 from . import quantized_products as quantized_products
 from . import quantized_reductions as quantized_reductions
+from . import quantized_weights as quantized_weights
 from . import recurrent as recurrent
 from . import reductions as reductions
 from . import reordering as reordering

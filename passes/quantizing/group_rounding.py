@@ -1,0 +1,121 @@
+"""Rounds weights to integers with a step for each group of inputs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_SHRINKING = (1.0, 0.95, 0.9, 0.85, 0.8)  # of the largest weight, that steps are tried with
+_BLOCK = 128  # columns whose effect on later ones is applied at once
+
+
+@dataclass(frozen=True)
+class GroupedWeight:
+    """A matrix as integers, int8 [O, I], and scales, float16 or float32 [O, groups]."""
+
+    integers: Tensor
+    scales: Tensor
+
+
+def round_groups(
+    weight: Tensor, bits: int, group: int, second_moments: Tensor | None
+) -> GroupedWeight:
+    """A weight to the nearest integers or, where inputs are known, by GPTQ.
+
+    Args:
+        weight: float32 [O, I].
+        bits: Integers are in [-2^(bits - 1), 2^(bits - 1) - 1].
+        group: Inputs that share a step; divides I.
+        second_moments: [I, I], sum of x x^T over the rows that the layer reads.
+    """
+    parts = weight.unflatten(1, (-1, group))
+    importance = torch.ones(weight.shape[1])
+    if second_moments is not None:
+        importance = second_moments.diagonal().float()
+    scales = _stored(_scales(parts, importance.view(-1, group), bits))
+    if second_moments is not None:
+        return GroupedWeight(round_in_order(weight, scales, second_moments, bits), scales)
+    integers = _nearest(parts, scales.float().unsqueeze(2), bits).flatten(1)
+    return GroupedWeight(integers.to(torch.int8), scales)
+
+
+def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits: int) -> Tensor:
+    """Column after column is rounded, and those that are left make up for the error: GPTQ.
+
+    Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+    Transformers". Columns that read the largest inputs come first.
+
+    Args:
+        weight: float32 [O, I].
+        scales: [O, groups] steps of as many equal groups of columns.
+        second_moments: [I, I], sum of x x^T over the rows that the layer reads.
+        bits: Integers are in [-2^(bits - 1), 2^(bits - 1) - 1].
+
+    Returns:
+        Integers, int8 [O, I].
+    """
+    order = second_moments.diagonal().argsort(descending=True)
+    upper = _inverse_factor(second_moments[order][:, order])
+    steps = scales.double().repeat_interleave(weight.shape[1] // scales.shape[1], 1)[:, order]
+    left, integers = weight.double()[:, order], torch.zeros_like(steps)
+    for start in range(0, weight.shape[1], _BLOCK):
+        inside, own = left[:, start : start + _BLOCK], upper[start:, start:]
+        errors = torch.zeros_like(inside)
+        for place in range(inside.shape[1]):
+            step = steps[:, start + place]
+            chosen = _nearest(inside[:, place], step, bits)
+            errors[:, place] = (inside[:, place] - chosen * step) / own[place, place]
+            integers[:, start + place] = chosen
+            later = own[place, place : inside.shape[1]]
+            inside[:, place:] -= errors[:, place, None] * later
+        count = inside.shape[1]
+        left[:, start + count :] -= errors @ own[:count, count:]
+    return integers[:, order.argsort()].to(torch.int8)
+
+
+def _scales(parts: Tensor, importance: Tensor, bits: int) -> Tensor:
+    """The steps with the least squared error, [O, groups], of weights [O, groups, group].
+
+    The largest magnitude may become -2^(bits - 1), whatever its sign: a step may be negative.
+
+    Args:
+        parts: The weights.
+        importance: [groups, group], what the squared error of each column counts.
+        bits: Of an integer.
+    """
+    least_integer = -(2 ** (bits - 1))
+    largest = parts.gather(-1, parts.abs().argmax(-1, keepdim=True)).squeeze(-1)
+    largest = torch.where(largest == 0, 1.0, largest)
+    best, least = largest, torch.full(largest.shape, torch.inf)
+    for end in (least_integer, -1 - least_integer):
+        for share in _SHRINKING:
+            scales = _stored(largest * share / end).float()
+            rounded = _nearest(parts, scales.unsqueeze(-1), bits) * scales.unsqueeze(-1)
+            error = ((rounded - parts).square() * importance).sum(-1)
+            best = torch.where(error < least, scales, best)
+            least = torch.minimum(error, least)
+    return best
+
+
+def _stored(scales: Tensor) -> Tensor:
+    """Steps as float16; as float32 where one of them is too large or too small for that."""
+    sizes = scales.abs()
+    info = torch.finfo(torch.float16)
+    fits = bool(((sizes >= info.tiny) & (sizes <= info.max)).all())
+    return scales.to(torch.float16 if fits else torch.float32)
+
+
+def _nearest(weight: Tensor, steps: Tensor, bits: int) -> Tensor:
+    largest = 2 ** (bits - 1)
+    return torch.round(weight / steps).clamp(-largest, largest - 1)
+
+
+def _inverse_factor(second_moments: Tensor) -> Tensor:
+    """Upper U with U^T U the inverse of the damped moments, float64."""
+    moments = second_moments.double().clone()
+    dead = moments.diagonal() == 0
+    moments.diagonal()[dead] = 1
+    moments.diagonal().add_(0.01 * moments.diagonal().mean())
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
+    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return upper
