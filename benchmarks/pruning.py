@@ -32,10 +32,8 @@ from .digits import GRADIENT_IMAGES, KEPT, NETWORKS, SEEDS, Digits, accuracy, he
 from .table import Row, markdown, save
 
 RECIPES: dict[str, Row] = {
-    "penjing, L2 global": {"criterion": "l2"},
-    "penjing, L2 uniform": {"criterion": "l2", "scope": "layer"},
-    "penjing, Taylor global": {"criterion": "taylor"},
-    "penjing, OBD global": {"criterion": "obd"},
+    "penjing, L2 in 24 steps": {"criterion": "group-l2", "steps": 24, "refit": False},
+    "penjing, OBD, refitted": {"criterion": "obd"},
 }
 
 

@@ -84,6 +84,11 @@ def by_unit(first: Tensor, second: Tensor) -> Tensor:
     return sum((part / part.mean() for part in parts), torch.zeros(UNITS))
 
 
+def group_l2() -> Tensor:
+    out, _, scale, into = weights()
+    return (out**2).sum(1) + (into**2).sum(0) + scale**2
+
+
 def lamp() -> Tensor:
     out, _, _, into = weights()
     squares = by_unit(out**2, into**2)
@@ -111,6 +116,7 @@ def obd() -> Tensor:
 EXPECTED: dict[str, Callable[[], Tensor]] = {
     "l1": lambda: by_unit(weights()[0].abs(), weights()[3].abs()),
     "l2": lambda: by_unit(weights()[0] ** 2, weights()[3] ** 2),
+    "group-l2": group_l2,
     "lamp": lamp,
     "fpgm": fpgm,
     "bn-scale": lambda: weights()[2].abs(),

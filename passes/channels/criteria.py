@@ -75,6 +75,22 @@ def _l2(scoring: Scoring, group: Group) -> Floats:
     return _over_members(scoring, group, torch.square)
 
 
+@criterion("group-l2")
+def _group_l2(scoring: Scoring, group: Group) -> Floats:
+    """Sum of w^2 over all members and the scales of their norms: large ones count for more.
+
+    In many steps (`steps=24`) this keeps residual streams wide and narrows what lies between them,
+    as Torch-Pruning's group norm does (Fang et al. 2023).
+    """
+    total = np.zeros(group.size)
+    for member in makers_and_readers(group):
+        norms = others_summed(member, scoring.weight(member).square())
+        total += sum_by_unit(member, group.size, norms)
+    for member in filter(_is_scale_of_norm, group.members):
+        total += sum_by_unit(member, group.size, scoring.weight(member).square())
+    return total
+
+
 @criterion("lamp")
 def _lamp(scoring: Scoring, group: Group) -> Floats:
     """l2 of a unit by that of all that are no smaller (Lee et al. 2021): the largest has 1."""
