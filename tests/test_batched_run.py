@@ -55,7 +55,8 @@ class _Net(nn.Module):
         self.head = nn.Linear(4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        result: torch.Tensor = self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        return result
 
 
 def test_gradients_equal_those_of_pytorch() -> None:

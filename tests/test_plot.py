@@ -19,15 +19,17 @@ def _state(layers: dict[str, dict[str, int]], error: float) -> dict[str, object]
 
 
 def _report(*passes: dict[str, object]) -> Report:
-    sizes = dict.fromkeys(("library_bytes", "code_bytes", "weights_bytes", "arena_bytes"), 0)
     return Report(
         name="net",
         target="host",
         passes=passes,
         kernels=(),
+        library_bytes=0,
+        code_bytes=0,
+        weights_bytes=0,
+        arena_bytes=0,
         arena_lower_bound_bytes=0,
         macs=0,
-        **sizes,
     )
 
 

@@ -19,7 +19,7 @@ def copies(*, ordered: bool) -> RawKernel:
 
     between = [keep_order()] if ordered else []
     body = tirx.SeqStmt([copy(0), *between, copy(4)])
-    pointers = []
+    pointers: list[ir.Var] = []
     for buffer in (y, x):
         pointer = ir.Var(f"{buffer.name}_p", ir.PointerType(ir.PrimType("float32"), "global"))
         pointers.insert(0, pointer)
