@@ -62,8 +62,9 @@ def test_two_integers_in_a_byte(rows: int, half: int, seed: int) -> None:
 
 def test_what_is_stored() -> None:
     weight = torch.tensor([[-0.8, 0.7, 0.1, 0.0], [0.8, -0.7, 0.3, 0.2]])
-    model = nn.Sequential(nn.Linear(4, 2, bias=False)).eval()
-    model[0].weight.data = weight  # type: ignore[assignment]
+    layer = nn.Linear(4, 2, bias=False)
+    layer.weight.data = weight
+    model = nn.Sequential(layer).eval()
     x = torch.ones(1, 4)
     _, changed = rounded(model, x, bits=4, group=4, method="nearest", least_elements=1)
     scales = changed.weights["0.weight_scales"]
@@ -98,7 +99,7 @@ def test_rounding_in_order_is_least_squares() -> None:
         reals = GROUPS(found.integers, found.scales)
         return float(((reals - weight) @ x.t()).square().sum())
 
-    assert squares(moments) < 0.4 * squares(None)
+    assert squares(moments) < 0.35 * squares(None)
     without = moments.clone()
     without[5] = without[:, 5] = 0  # an input that never occurs
     assert torch.isfinite(round_groups(weight, 4, 16, without).scales).all()
@@ -164,6 +165,6 @@ def test_refusals_and_skips() -> None:
     assert [skip.reason for skip in changed.reports[-1].skips] == [
         "96 inputs are no multiple of 64"
     ]
-    model[0].weight.data[0, 0] = torch.nan  # type: ignore[union-attr,operator]
+    next(model.parameters()).data[0, 0] = torch.nan
     with pytest.raises(CompileError, match="infinite or not a number"):
         optimize(trace(model, (x[:1],)), [QuantizeWeights()])

@@ -37,4 +37,5 @@ def dequantize_groups(weight: Tensor, scales: Tensor) -> Tensor:
     """
     integers = unpack_int4(weight) if weight.dtype == torch.uint8 else weight
     parts = integers.float().unflatten(1, (scales.shape[1], -1))
-    return (parts * scales.float().unsqueeze(2)).flatten(1)
+    reals: Tensor = (parts * scales.float().unsqueeze(2)).flatten(1)
+    return reals

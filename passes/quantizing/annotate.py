@@ -19,7 +19,10 @@ _ATEN = torch.ops.aten
 Scope = Literal["auto", "all", "products"]
 _INTEGER_FORMS = {*PRODUCTS, *ATTENTIONS, *REDUCTIONS, *POINTWISE}
 _NORMS = {_ATEN.layer_norm.default, _ATEN.rms_norm.default}
-_OPERANDS = {_ATEN.matmul.default: 2, **dict.fromkeys(ATTENTIONS, 3)}  # that must be integers
+_OPERANDS: dict[Any, int] = {
+    _ATEN.matmul.default: 2,
+    **dict.fromkeys(ATTENTIONS, 3),
+}  # that must be integers
 # Their results hold elements of their operands, and nothing else but zeros.
 _KEEPS_RANGE = {
     _ATEN.cat.default,

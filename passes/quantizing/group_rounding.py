@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _SHRINKING = (1.0, 0.95, 0.9, 0.85, 0.8)  # of the largest weight, that steps are tried with
+_ROWS = 32  # of a matrix whose steps are fitted at once
 _BLOCK = 128  # columns whose effect on later ones is applied at once
 
 
@@ -29,14 +30,16 @@ def round_groups(
         second_moments: [I, I], sum of x x^T over the rows that the layer reads.
     """
     parts = weight.unflatten(1, (-1, group))
-    importance = torch.ones(weight.shape[1])
-    if second_moments is not None:
-        importance = second_moments.diagonal().float()
-    scales = _stored(_scales(parts, importance.view(-1, group), bits))
-    if second_moments is not None:
-        return GroupedWeight(round_in_order(weight, scales, second_moments, bits), scales)
-    integers = _nearest(parts, scales.float().unsqueeze(2), bits).flatten(1)
-    return GroupedWeight(integers.to(torch.int8), scales)
+    if second_moments is None:
+        scales = _stored(_scales(parts, torch.ones(parts.shape[1:]), bits))
+        integers = _nearest(parts, scales.float().unsqueeze(2), bits).flatten(1)
+        return GroupedWeight(integers.to(torch.int8), scales)
+    moments = _damped(second_moments)
+    # What an error of a weight costs once all others have made up for it.
+    importance = 1 / torch.linalg.inv(moments).diagonal()
+    scales = _stored(_scales(parts, importance.float().view(-1, group), bits))
+    integers = round_in_order(weight, scales, moments, bits)
+    return GroupedWeight(integers, _stored(_fitted(weight, integers, moments, group)))
 
 
 def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits: int) -> Tensor:
@@ -48,7 +51,7 @@ def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits:
     Args:
         weight: float32 [O, I].
         scales: [O, groups] steps of as many equal groups of columns.
-        second_moments: [I, I], sum of x x^T over the rows that the layer reads.
+        second_moments: [I, I], sum of x x^T over the rows that the layer reads, positive definite.
         bits: Integers are in [-2^(bits - 1), 2^(bits - 1) - 1].
 
     Returns:
@@ -110,12 +113,33 @@ def _nearest(weight: Tensor, steps: Tensor, bits: int) -> Tensor:
     return torch.round(weight / steps).clamp(-largest, largest - 1)
 
 
-def _inverse_factor(second_moments: Tensor) -> Tensor:
-    """Upper U with U^T U the inverse of the damped moments, float64."""
+def _fitted(weight: Tensor, integers: Tensor, moments: Tensor, group: int) -> Tensor:
+    """The steps, [O, groups], with which integers are nearest in what the layer computes."""
+    groups = weight.shape[1] // group
+    blocks = moments.unflatten(1, (groups, group))
+    wanted = weight.double() @ moments
+    scales = []
+    for values, products in zip(integers.double().split(_ROWS), wanted.split(_ROWS), strict=True):
+        parts = values.unflatten(1, (groups, group))
+        half = torch.einsum("ibg,obg->oib", blocks, parts).unflatten(1, (groups, group))
+        normal = (half * parts.unsqueeze(3)).sum(2)
+        diagonal = normal.diagonal(dim1=1, dim2=2)
+        diagonal += 1e-4 * diagonal.mean(1, keepdim=True) + 1e-30
+        right = (products * values).unflatten(1, (groups, group)).sum(2)
+        scales.append(torch.linalg.solve(normal, right))
+    return torch.cat(scales).float()
+
+
+def _damped(second_moments: Tensor) -> Tensor:
+    """Moments with 1 % of their mean diagonal added to it, float64."""
     moments = second_moments.double().clone()
-    dead = moments.diagonal() == 0
-    moments.diagonal()[dead] = 1
-    moments.diagonal().add_(0.01 * moments.diagonal().mean())
+    mean = moments.diagonal().mean()
+    moments.diagonal().add_(0.01 * mean if mean > 0 else 1.0)
+    return moments
+
+
+def _inverse_factor(moments: Tensor) -> Tensor:
+    """Upper U with U^T U the inverse of positive definite moments."""
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
     upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return upper

@@ -225,7 +225,8 @@ def _rounded(x: Tensor, largest: Tensor, bits: int) -> Tensor:
     low = max(min(float(x.min()), 0.0), -top)
     high = top if float(x.max()) > -low else max(float(x.max()), 0.0)
     step = max((high - low) / (2**bits - 1), 1e-30)
-    return torch.round(x.clamp(low, high) / step) * step
+    rounded: Tensor = torch.round(x.clamp(low, high) / step) * step
+    return rounded
 
 
 def _sizes(largest: Tensor, heaviest: Tensor, strength: float) -> Tensor:
