@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +19,11 @@ from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fuse_linear import FuseLinear
 from .integer.products import LAYERS
+from .quantizing.annotate import Annotation
 from .quantizing.group_rounding import round_groups
 from .quantizing.insert import nearest, round_weight, weight_scales
+from .quantizing.layers import rows_read
+from .quantizing.migrate import migrate
 from .quantizing.observe import watch
 from .quantizing.selection import named
 from .quantizing.weights_only import round_table, store_groups
@@ -34,6 +38,7 @@ _BEFORE: tuple[Pass, ...] = (
     FoldBatchNorm(),
     FuseLinear(),
 )
+_LEAST_GROUP = 8  # fewer neighbors take more bits for steps than for themselves
 Method = Literal["auto", "nearest", "gptq"]
 
 
@@ -42,22 +47,23 @@ class QuantizeWeights(Pass):
     """Store the weights of layers and embeddings in 8 or 4 bits.
 
     Layers read them through a dequantize node, which the library runs before the layer; all values
-    stay float32. Linear layers have a step for each `group` of inputs of each output; convolutions
-    and embeddings always get 8 bits, and a step for each output channel or row.
+    stay float32. Weights have a step for each `group` of what one output reads. Embeddings, grouped
+    and depthwise convolutions have 8 bits, and a step for each row or output channel.
 
     Args:
         bits: 8 or 4.
-        group: Neighboring inputs of a linear layer that share a step.
-        method: Of linear layers. "nearest": each weight is rounded on its own. "gptq": those that
-            are not yet rounded make up for what rounding others did. "auto": gptq where there is
+        group: Most neighbors that share a step: as many as divide what an output reads, at least 8.
+        method: Of rounding in groups. "nearest": each weight on its own. "gptq": those that are not
+            yet rounded make up for what rounding others did. "auto": gptq where there is
             calibration data.
         least_elements: Smaller weights stay as they are.
+        equalize: Move the size of channels from weights into those of the layer before, where that
+            loses less; as in `Quantize`, with calibration data.
         keep: Modules (patterns of names) and operators that stay as they are.
 
-    Needs: calibration data for gptq.
+    Needs: calibration data for gptq and to equalize.
     Keeps: all values within what the error of weights makes of them; see the report.
-    Skips: weights that are computed; linear layers whose inputs are no multiple of `group` are
-        treated as convolutions are.
+    Skips: weights that are computed; layers without such a group get a step for each output.
     """
 
     name = "quantize-weights"
@@ -67,6 +73,7 @@ class QuantizeWeights(Pass):
     group: int = 32
     method: Method = "auto"
     least_elements: int = 1024
+    equalize: bool = True
     keep: tuple[str, ...] = ()
 
     def run(self, program: Program) -> int:
@@ -77,29 +84,31 @@ class QuantizeWeights(Pass):
         program.drop_dead()
         kept = named(program, "keep", self.keep)
         readers = [n for n in program.graph.nodes if self._is_reader(program, n) and n not in kept]
-        grouped = [node for node in readers if self._has_groups(node)]
-        moments = self._second_moments(program, grouped)
+        layers = [node for node in readers if node.target is not _EMBEDDING]
+        self._equalize(program, layers)
+        groups = {node: group for node in layers if (group := self._group(node))}
+        moments = self._second_moments(program, list(groups))
         for node in readers:
             if node.target is _EMBEDDING:
                 round_table(program, node)
                 continue
             weight = program.weight(arguments_of(node)["weight"]).detach()
-            if node in grouped:
-                known = moments.get(arguments_of(node)["input"])
-                rounded = round_groups(weight, self.bits, self.group, known)
+            if node in groups:
+                matrix, known = weight.flatten(1), moments.get(node)
+                rounded = round_groups(matrix, self.bits, groups[node], known)
                 store_groups(program, node, rounded, self.bits)
             else:
                 scales = weight_scales(weight, 8)
                 round_weight(program, node, nearest(weight, scales, 8), scales)
-        self.report.details["in groups"] = len(grouped)
-        self.report.details["by channel"] = len(readers) - len(grouped)
+        self.report.details["in groups"] = len(groups)
+        self.report.details["by channel"] = len(readers) - len(groups)
         return len(readers)
 
     def _check(self) -> None:
         if self.bits not in (4, 8):
             raise CompileError("bits must be 4 or 8", got=f"bits={self.bits}")
-        if self.group < 2 or self.group % 2:
-            raise CompileError("group must be even, and 2 or more", got=f"group={self.group}")
+        if self.group < _LEAST_GROUP or self.group % 2:
+            raise CompileError("group must be even, and 8 or more", got=f"group={self.group}")
 
     def _is_reader(self, program: Program, node: Node) -> bool:
         if node.target not in LAYERS and node.target is not _EMBEDDING:
@@ -118,17 +127,30 @@ class QuantizeWeights(Pass):
             )
         return True
 
-    def _has_groups(self, node: Node) -> bool:
-        if node.target is not _LINEAR:
-            return False
-        features = shape_of(node.args[0])[-1]  # type: ignore[arg-type]
-        if features % self.group:
-            self.report.skip(node, f"{features} inputs are no multiple of {self.group}")
-            return False
-        return True
+    def _group(self, layer: Node) -> int:
+        """How many neighbors share a step; 0 where that is a whole output channel."""
+        weight = shape_of(arguments_of(layer)["weight"])
+        if len(weight) > 4 or arguments_of(layer).get("groups", 1) > 1:
+            return 0
+        if not isinstance(arguments_of(layer).get("padding", 0), int | list | tuple):
+            return 0
+        features = prod(weight[1:])
+        fitting = (size for size in range(_LEAST_GROUP, self.group + 1, 2) if features % size == 0)
+        group = max(fitting, default=0)
+        if not group:
+            self.report.skip(layer, f"no group up to {self.group} divides {features} inputs evenly")
+        return group
+
+    def _equalize(self, program: Program, layers: list[Node]) -> None:
+        calibration = self.context.calibration
+        if not self.equalize or calibration is None:
+            return
+        bits = (None, self.bits)
+        strengths = migrate(program, Annotation([], layers), calibration, bits, self._progress)
+        self.report.details["equalized"] = strengths
 
     def _second_moments(self, program: Program, layers: list[Node]) -> dict[Node, Tensor]:
-        """For each value that a layer reads, the sum of x x^T; nothing where nobody asks."""
+        """For each layer, the sum of x x^T over all that it reads; nothing where nobody asks."""
         calibration = self.context.calibration
         if self.method == "gptq":
             calibration = self.context.needs_calibration("method=gptq")
@@ -146,14 +168,20 @@ def _second_moments(
     calibration: Batches,
     progress: Callable[[float], None],
 ) -> dict[Node, Tensor]:
-    """The sum of x x^T over all rows of each value that one of the layers reads, [I, I]."""
+    """The sum of x x^T over all rows x that each layer multiplies its weight by, [I, I]."""
+    readers: dict[Node, list[Node]] = {}
+    for layer in layers:
+        readers.setdefault(arguments_of(layer)["input"], []).append(layer)
     sums: dict[Node, Tensor] = {}
 
     def add(node: Node, value: Tensor) -> None:
-        rows = value.detach().flatten(0, -2).double() if value.dim() > 1 else value[None].double()
-        total = rows.t() @ rows
-        sums[node] = sums[node] + total if node in sums else total
+        known: dict[Any, Tensor] = {}
+        for layer in readers[node]:
+            key = () if layer.target is _LINEAR else layer
+            if key not in known:
+                rows = rows_read(layer, value.detach()).double()
+                known[key] = rows.t() @ rows
+            sums[layer] = sums[layer] + known[key] if layer in sums else known[key]
 
-    values = dict.fromkeys(arguments_of(layer)["input"] for layer in layers)
-    watch(program, calibration, list(values), add, progress)
+    watch(program, calibration, list(readers), add, progress)
     return sums

@@ -61,17 +61,18 @@ def test_two_integers_in_a_byte(rows: int, half: int, seed: int) -> None:
 
 
 def test_what_is_stored() -> None:
-    weight = torch.tensor([[-0.8, 0.7, 0.1, 0.0], [0.8, -0.7, 0.3, 0.2]])
-    layer = nn.Linear(4, 2, bias=False)
+    weight = torch.tensor([[-0.8, 0.7, 0.1, 0, 0, 0, 0, 0], [0.8, -0.7, 0.3, 0.2, 0, 0, 0, 0]])
+    layer = nn.Linear(8, 2, bias=False)
     layer.weight.data = weight
     model = nn.Sequential(layer).eval()
-    x = torch.ones(1, 4)
-    _, changed = rounded(model, x, bits=4, group=4, method="nearest", least_elements=1)
+    x = torch.ones(1, 8)
+    _, changed = rounded(model, x, bits=4, group=8, method="nearest", least_elements=1)
     scales = changed.weights["0.weight_scales"]
     assert scales.dtype == torch.float16
     assert scales.flatten().tolist() == pytest.approx([0.1, -0.1], rel=1e-3)
     integers = unpack_int4(changed.weights["0.weight_int4"])
-    assert integers.tolist() == [[-8, 7, 1, 0], [-8, 7, -3, -2]]
+    assert integers[:, :4].tolist() == [[-8, 7, 1, 0], [-8, 7, -3, -2]]
+    assert not integers[:, 4:].any()
     assert changed.run(x).flatten().tolist() == pytest.approx([0.0, 0.6], abs=1e-3)
 
 
@@ -111,19 +112,53 @@ def test_small_steps_are_float32() -> None:
     assert round_groups(weight * 1e5, 4, 4, None).scales.dtype == torch.float16
 
 
-def test_embeddings_and_convolutions_get_8_bits() -> None:
-    def forward(table: nn.Module, conv: nn.Module, indices: Tensor) -> Any:
-        return conv(table(indices).transpose(1, 2))
-
+def test_embeddings_get_8_bits() -> None:
     torch.manual_seed(0)
-    modules = nn.Embedding(50, 24), nn.Conv1d(24, 16, 3)
     indices = torch.randint(0, 50, (1, 9))
-    program = traced(forward, indices, modules=modules)
+    program = traced(lambda table, i: table(i) * 2, indices, modules=(nn.Embedding(50, 24),))
     changed = optimize(program, [QuantizeWeights(bits=4)])
-    sizes = {name: weight.dtype for name, weight in changed.weights.items() if weight.numel() > 99}
-    assert set(sizes.values()) == {torch.int8}
-    assert changed.reports[-1].details == {"in groups": 0, "by channel": 2}
+    assert [w.dtype for w in changed.weights.values() if w.numel() > 99] == [torch.int8]
     assert relative_error([[changed.run(indices)]], [[program.run(indices)]]) < 0.02
+
+
+CONVOLUTIONS = {
+    "rows": (nn.Conv1d(12, 16, 3, stride=2, padding=1), (12, 17)),
+    "images": (nn.Conv2d(6, 24, (3, 2), (2, 1), (1, 0), dilation=(1, 2)), (6, 9, 8)),
+    "points": (nn.Conv2d(40, 32, 1), (40, 5, 4)),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_windows_are_rounded_in_order(name: str) -> None:
+    layer, shape = CONVOLUTIONS[name]
+    torch.manual_seed(0)
+    layer.reset_parameters()
+    x = torch.randn(40, *shape).cumsum(1)
+    model = nn.Sequential(layer).eval()
+    found = []
+    for method in ("nearest", "gptq"):
+        program, changed = rounded(model, x, bits=4, method=method, least_elements=9)
+        assert changed.reports[-1].details["in groups"] == 1
+        pairs = [([changed.run(row)], [program.run(row)]) for row in x.split(1)]
+        found.append(relative_error([pair[0] for pair in pairs], [pair[1] for pair in pairs]))
+    assert found[1] < 0.8 * found[0] < 0.1
+
+
+def test_sizes_of_channels_do_not_matter() -> None:
+    torch.manual_seed(0)
+    inside, outside = nn.Conv2d(8, 32, 3), nn.Conv2d(32, 8, 3)
+    factors = 2 ** torch.linspace(-6, 6, 32)[torch.randperm(32)]
+    inside.weight.data *= factors.view(-1, 1, 1, 1)
+    assert inside.bias is not None
+    inside.bias.data *= factors
+    outside.weight.data /= factors.view(-1, 1, 1)
+    x = torch.randn(16, 8, 7, 7)
+    found = []
+    for equalize in (False, True):
+        model = nn.Sequential(inside, nn.ReLU(), outside).eval()
+        program, changed = rounded(model, x, bits=4, equalize=equalize, method="nearest")
+        found.append(relative_error([[changed.run(x[:1])]], [[program.run(x[:1])]]))
+    assert found[1] < 0.1 < 4 * 0.1 < found[0]
 
 
 def test_libraries_are_small() -> None:
@@ -156,15 +191,17 @@ def test_refusals_and_skips() -> None:
     program = trace(model, (x[:1],))
     with pytest.raises(CompileError, match="bits must be 4 or 8"):
         optimize(program, [QuantizeWeights(bits=3)])
-    with pytest.raises(CompileError, match="group must be even"):
+    with pytest.raises(CompileError, match="group must be even, and 8"):
         optimize(program, [QuantizeWeights(group=7)])
     with pytest.raises(CompileError, match="method=gptq needs calibration data"):
         optimize(program, [QuantizeWeights(method="gptq")])
-    changed = optimize(program, [QuantizeWeights(bits=4, group=64, keep=("4",))])
-    assert len(changed.graph.find_nodes(op="call_function", target=GROUPS)) == 1
-    assert [skip.reason for skip in changed.reports[-1].skips] == [
-        "96 inputs are no multiple of 64"
-    ]
+    odd = nn.Sequential(nn.Linear(45, 40), nn.Linear(40, 64), nn.Linear(64, 64)).eval()
+    chosen = QuantizeWeights(bits=4, keep=("2",))
+    changed = optimize(trace(odd, (torch.zeros(1, 45),)), [chosen])
+    groups = changed.graph.find_nodes(op="call_function", target=GROUPS)
+    assert [changed.weight(node.args[1]).shape for node in groups] == [(64, 2)]  # 40 = 2 * 20
+    reasons = [skip.reason for skip in changed.reports[-1].skips]
+    assert reasons == ["no group up to 32 divides 45 inputs evenly"]
     next(model.parameters()).data[0, 0] = torch.nan
     with pytest.raises(CompileError, match="infinite or not a number"):
         optimize(trace(model, (x[:1],)), [QuantizeWeights()])

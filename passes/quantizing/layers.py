@@ -1,8 +1,11 @@
 """Layers as functions of their operands, and the axes that their channels are on."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.fx import Node
+from torch.nn import functional
 
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, shape_of
@@ -20,6 +23,32 @@ def compute(layer: Node, x: Tensor, weight: Tensor) -> Tensor:
     rest = [v for name, v in arguments.items() if name not in ("input", "weight", "bias")]
     result: Tensor = layer.target(x, weight, None, *rest)  # type: ignore[operator]
     return result
+
+
+def rows_read(layer: Node, x: Tensor) -> Tensor:
+    """What a layer multiplies its weight by, [rows, I...] in the order of its weight's elements.
+
+    Args:
+        layer: A linear layer, or a convolution of one group over rows or images.
+        x: Its input.
+    """
+    if layer.target is _LINEAR:
+        return x.reshape(-1, x.shape[-1])
+    arguments = arguments_of(layer)
+    options = {name: _pair(arguments[name]) for name in ("stride", "dilation", "padding")}
+    taps = shape_of(arguments["weight"])[2:]
+    if len(taps) == 1:  # images one element high
+        x, taps = x.unsqueeze(2), (1, *taps)
+        rest = {"stride": 1, "dilation": 1, "padding": 0}
+        options = {name: (rest[name], pair[1]) for name, pair in options.items()}
+    windows = functional.unfold(x, taps, **options)
+    return windows.transpose(1, 2).flatten(0, 1)
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    """An option that is given once, or for one or both axes, for both."""
+    values = [value] if isinstance(value, int) else list(value)
+    return values[0], values[-1]
 
 
 def weight_now(program: Program, layer: Node) -> Tensor:

@@ -72,7 +72,7 @@ def migrate(
     program: Program,
     annotation: Annotation,
     batches: Batches,
-    bits: tuple[int, int],
+    bits: tuple[int | None, int],
     progress: Callable[[float], None],
 ) -> dict[str, float]:
     """Balance all channels that can be, by the strength with the least error of what reads them.
@@ -81,7 +81,7 @@ def migrate(
         program: Changed in place; its values stay, but for the rounding of float32.
         annotation: What will be rounded.
         batches: Calibration data.
-        bits: Of activations and of weights.
+        bits: Of activations, None where they stay real, and of weights.
         progress: Called with the fraction that is done.
 
     Returns:
@@ -187,7 +187,7 @@ def _look(
 
 
 def _strongest(
-    program: Program, channels: Channels, evidence: _Evidence, bits: tuple[int, int]
+    program: Program, channels: Channels, evidence: _Evidence, bits: tuple[int | None, int]
 ) -> tuple[float, Tensor | None]:
     """The strength with the least error, and the sizes [C]; none where nothing is gained."""
     x = torch.cat(evidence.samples)
@@ -201,7 +201,7 @@ def _strongest(
     def error(sizes: Tensor) -> float:
         small = x / along(channels.axis, sizes, x.dim())
         ends = evidence.largest / sizes
-        rounded = _rounded(small, ends, bits[0])
+        rounded = small if bits[0] is None else _rounded(small, ends, bits[0])
         total = 0.0
         for (reader, weight), right in zip(pairs, wanted, strict=True):
             moved = along_input(reader, weight, sizes)

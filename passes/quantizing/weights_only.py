@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from ...compiler.ir.program import Program
-from ...compiler.ir.rewrite import arguments_of, insert_call
+from ...compiler.ir.rewrite import arguments_of, insert_call, shape_of
 from ...compiler.quantization import packed_weights as packed_weights
 from .group_rounding import GroupedWeight
 from .insert import nearest, weight_scales
@@ -15,12 +15,15 @@ _DEQUANTIZE = torch.ops.penjing.dequantize_groups.default
 
 
 def store_groups(program: Program, layer: Node, weight: GroupedWeight, bits: int) -> None:
-    """Let a layer read a matrix of 4 or 8 bits."""
+    """Let a layer read a weight that is stored as a matrix [O, I...] of 4 or 8 bits."""
     node = arguments_of(layer)["weight"]
     integers = packed_weights.pack_int4(weight.integers) if bits == 4 else weight.integers
     parts = ((integers, f"int{bits}"), (weight.scales, "scales"))
     stored = [program.add_weight(part, f"{node.target}_{name}", like=layer) for part, name in parts]
-    layer.replace_input_with(node, insert_call(layer, _DEQUANTIZE, *stored))
+    wide = insert_call(layer, _DEQUANTIZE, *stored)
+    if shape_of(wide) != shape_of(node):
+        wide = insert_call(layer, _ATEN.reshape.default, wide, list(shape_of(node)))
+    layer.replace_input_with(node, wide)
 
 
 def round_table(program: Program, lookup: Node) -> None:
