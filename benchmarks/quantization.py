@@ -49,13 +49,14 @@ def rescaled(model: nn.Module, octaves: float) -> nn.Module:
     with torch.no_grad():
         for block in model.modules():
             if isinstance(block, InvertedResidual):
-                *_, depthwise, pointwise = block.layers
-                norm, weight = depthwise[1], pointwise[0].weight
+                norms = [each for each in block.modules() if isinstance(each, nn.BatchNorm2d)]
+                layers = [each for each in block.modules() if isinstance(each, nn.Conv2d)]
+                norm, weight = norms[-2], layers[-1].weight
                 exponents = torch.rand(norm.num_features, generator=generator) * 2 - 1
                 factors = 2 ** (octaves * exponents)
-                norm.weight *= factors
-                norm.bias *= factors
-                weight /= factors.view(1, -1, 1, 1)
+                norm.weight.mul_(factors)
+                norm.bias.mul_(factors)
+                weight.div_(factors.view(1, -1, 1, 1))
     return model
 
 
