@@ -53,6 +53,27 @@ def test_compress_digits(tmp_path: Path) -> None:
     assert smaller / whole == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.slow
+def test_quantize_digits(tmp_path: Path) -> None:
+    printed = run(tmp_path, "quantize_digits.py")
+    accuracies = [float(text) for text in re.findall(r"accuracy (\S+),", printed)]
+    sizes = [int(text) for text in re.findall(r"(\d+) bytes", printed)]
+    assert accuracies[0] > 0.98
+    assert min(accuracies) > accuracies[0] - 0.006
+    assert sizes[0] > 3.5 * sizes[1] > 5 * sizes[2]
+
+
+@pytest.mark.slow
+def test_quantize_minilm(tmp_path: Path) -> None:
+    printed = run(tmp_path, "quantize_minilm.py", "--quick")
+    cosines = [float(text) for text in re.findall(r"cosine (\S+),", printed)]
+    sizes = [float(text) for text in re.findall(r"library (\S+) MB", printed)]
+    assert len(cosines) == 3
+    assert min(cosines) > 0.95
+    assert max(sizes) < 25
+    assert sizes[2] < sizes[1]
+
+
 def test_custom_pass(tmp_path: Path) -> None:
     printed = run(tmp_path, "custom_pass.py")
     exact, approximate = (float(text) for text in re.findall(r"largest error (\S+)", printed))
