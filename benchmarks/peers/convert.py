@@ -35,7 +35,7 @@ def main() -> None:
         with torch.no_grad():
             CONVERTERS[runtime](model, inputs, folder)
     except Exception as error:
-        text = next(iter(str(error).strip().splitlines()), "")
+        text = next(iter(str(error).strip().splitlines()), "").replace(str(Path.home()), "~")
         (folder / "refused").write_text(f"{type(error).__name__}: {text}"[:_LONGEST])
 
 
