@@ -1,18 +1,30 @@
 """Tests that need a tool which is not installed are skipped; in CI they fail.
 
+Every test starts from the same random state, whichever ran before it in the same process.
 Hypothesis draws the same examples in every run, so that a green run stays green; to look for new
 ones: pytest --hypothesis-profile=search.
 """
 
 import os
+import random
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, max_examples=200)
 settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
 
 EMULATORS = ("qemu-aarch64", "qemu-arm")
 
