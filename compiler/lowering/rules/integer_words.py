@@ -14,15 +14,10 @@ import numpy as np
 from tvm import te, tirx
 
 from ....targets.cpu.conv import conv_tile
-from ....targets.cpu.integer_ops import (
-    BYTES,
-    dot,
-    for_dots,
-    has_dots,
-    sums_pairs,
-    takes_unsigned,
-    word,
-)
+from ....targets.cpu.integer_arm import sums_pairs
+from ....targets.cpu.integer_ops import dot, for_dots, has_dots, word
+from ....targets.cpu.integer_vectors import BYTES
+from ....targets.cpu.integer_x86 import takes_unsigned
 from ....targets.cpu.tiles import product_tile
 from ..builder import Array, KernelBuilder
 from .gemm import pack_matrix, read_in_panels, rows_product
