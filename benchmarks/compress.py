@@ -4,8 +4,8 @@ python -m benchmarks.compress [CASE ...] [--epochs N] [--json FILE]
 
 Each case is measured three times: as the simplest choice leaves it, after the healing in closed
 form that the pass does by itself, and after distillation on top of that. Spearman and mean cosine
-are those of benchmarks/sentences.py on held-out pairs; `everyday` is their mean cosine on sentences
-of everyday life alone. `at least` is what healing and distillation together must reach.
+are those of benchmarks/sentences.py on held-out pairs; `everyday` is the mean cosine on sentences
+of everyday life. `at least` is what healing and distillation together must reach.
 """
 
 import sys
@@ -18,7 +18,7 @@ import penjing
 from penjing.compiler.ir.program import Program
 from penjing.passes import Distill, Pass, PruneChannels, RemoveLayers
 
-from .sentences import calibration_batches, encoder, scores
+from .sentences import EVERYDAY, HELD_OUT, calibration_batches, encoder, scores
 from .table import Row, publish, save
 
 LENGTH = 64  # tokens: no held-out sentence has more
@@ -99,7 +99,7 @@ def measure(case: Case, original: Program, epochs: int) -> list[Row]:
 
 def _quality(program: Program, original: Program) -> Row:
     found = scores(program, original)
-    values = (*found["all"], found["everyday, same"][1])
+    values = (*found[HELD_OUT], found[EVERYDAY][1])
     texts = [f"{value:.4f}" for value in values]
     return dict(zip(("Spearman", "mean cosine", "everyday"), texts, strict=True))
 

@@ -1,7 +1,8 @@
 """How well a compressed MiniLM keeps the sentence embeddings of the original.
 
-Both halves are made offline and share no source: calibration reads documentation, composed
-sentences and random words, the judgment licenses and sentences of everyday life written for it.
+Everything is made offline. Calibration reads the documentation and licenses of some packages,
+composed sentences and random words. The judgment reads documentation and licenses of others;
+sentences of everyday life, which calibration knows only composed, are judged apart from these.
 Run as a module, it judges the simplest way to remove layers: `python -m benchmarks.sentences`.
 """
 
@@ -19,16 +20,18 @@ from torch import Tensor, nn
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.ir.program import Program
 
-from .sentences_corpus import documentation, licenses
+from .sentences_corpus import calibrating, judging_documentation, judging_licenses
 from .sentences_everyday import composed, written
 from .table import markdown
 
 LENGTH = 128  # tokens, padded
 BATCH = 16  # sentences embedded at once
 Tokens = tuple[Tensor, Tensor]
+Pair = tuple[str, str, str]  # kind, sentence, sentence
 Embeds = Program | Callable[[Tensor, Tensor], Tensor]
 _WORD = re.compile("[a-z]{3,}")
-PAIRS_OF_LICENSES = 210  # of each kind a third
+PAIRS_OF_DOCUMENTATION, PAIRS_OF_LICENSES = 210, 105  # of each kind a third
+HELD_OUT, EVERYDAY = "held-out", "everyday"
 
 
 class SentenceEncoder(nn.Module):
@@ -62,11 +65,11 @@ def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     """Different texts to calibrate or to train with, the same at every call.
 
     Of four, one is a sentence and two are as many sentences as fit `length` tokens, since padding
-    teaches nothing; they are documentation twice as often as composed ones. The fourth is a row of
+    teaches nothing; they are from packages twice as often as composed ones. The fourth is a row of
     random words: what is judged speaks of more than documentation does.
     """
     source = random.Random(0)
-    prose, invented = _endless(documentation(), source), _endless(composed(4000), source)
+    prose, invented = _endless(calibrating(), source), _endless(composed(4000), source)
     words = sorted(word for word in _tokenizer().get_vocab() if _WORD.fullmatch(word))
     texts: dict[str, None] = {}
     while len(texts) < count:
@@ -88,9 +91,20 @@ def calibration_batches(count: int, batch: int = 1, length: int = LENGTH) -> lis
     return [chunk for chunk in chunks if len(chunk[0]) == batch]
 
 
-def held_out_pairs() -> list[tuple[str, str, str]]:
-    """(kind, sentence, sentence): pairs that no calibration sentence is taken from."""
-    return [*_license_pairs(), *_everyday_pairs()]
+def held_out_pairs() -> list[Pair]:
+    """Pairs from packages that no calibration sentence is taken from."""
+    documentation = _pairs("documentation", judging_documentation(), PAIRS_OF_DOCUMENTATION)
+    return [*documentation, *_pairs("license", judging_licenses(), PAIRS_OF_LICENSES)]
+
+
+def everyday_pairs() -> list[Pair]:
+    """Pairs about what documentation and licenses do not speak of."""
+    rows, pairs = written(), []
+    for (sentence, same, related), (stranger, *_) in zip(rows, rows[1:] + rows[:1], strict=True):
+        pairs.append(("everyday, same", sentence, same))
+        pairs.append(("everyday, related", sentence, related))
+        pairs.append(("everyday, unrelated", related, stranger))
+    return pairs
 
 
 def embed(model: Embeds, texts: Sequence[str]) -> Tensor:
@@ -102,25 +116,27 @@ def embed(model: Embeds, texts: Sequence[str]) -> Tensor:
 
 
 def score(compressed: Embeds, original: Embeds) -> tuple[float, float]:
-    """Spearman's correlation of the pairs' similarities; mean cosine of the embeddings."""
-    return scores(compressed, original)["all"]
+    """Spearman's correlation of the held-out pairs' similarities; mean cosine of embeddings."""
+    return scores(compressed, original)[HELD_OUT]
 
 
 def scores(compressed: Embeds, original: Embeds) -> dict[str, tuple[float, float]]:
-    """What `score` gives for all held-out pairs, and for each kind of pair alone."""
-    pairs = held_out_pairs()
+    """What `score` gives: of the held-out pairs, the everyday ones, and each kind of both."""
+    groups = {HELD_OUT: held_out_pairs(), EVERYDAY: everyday_pairs()}
+    pairs = [pair for group in groups.values() for pair in group]
     texts = list(dict.fromkeys(itertools.chain.from_iterable(pair[1:] for pair in pairs)))
     place = {text: index for index, text in enumerate(texts)}
     ours, theirs = embed(compressed, texts), _original_embeddings(original, tuple(texts))
+    for kind in dict.fromkeys(pair[0] for pair in pairs):
+        groups[kind] = [pair for pair in pairs if pair[0] == kind]
     found: dict[str, tuple[float, float]] = {}
-    for kind in ("all", *dict.fromkeys(pair[0] for pair in pairs)):
-        chosen = [pair for pair in pairs if kind in ("all", pair[0])]
+    for name, chosen in groups.items():
         first = torch.tensor([place[pair[1]] for pair in chosen])
         second = torch.tensor([place[pair[2]] for pair in chosen])
         similarities = [_cosines(each[first], each[second]) for each in (ours, theirs)]
         both = torch.cat([first, second]).unique()
         cosine = float(_cosines(ours[both], theirs[both]).mean())
-        found[kind] = spearman(*similarities), cosine
+        found[name] = spearman(*similarities), cosine
     return found
 
 
@@ -130,24 +146,15 @@ def spearman(first: Tensor, second: Tensor) -> float:
     return float(torch.corrcoef(ranks)[0, 1])
 
 
-def _license_pairs() -> Iterator[tuple[str, str, str]]:
+def _pairs(source: str, texts: Sequence[str], count: int) -> Iterator[Pair]:
     """Sentences that follow each other, a sentence and its half, sentences far apart."""
-    texts = licenses()
-    each = PAIRS_OF_LICENSES // 3
-    chosen = random.Random(2).sample(range(len(texts) - 1), 3 * each)
-    for place, other, far in zip(chosen[:each], chosen[each:], chosen[2 * each :], strict=False):
+    draw, places = random.Random(2), range(len(texts) - 1)
+    for _ in range(count // 3):
+        place, other, near, far = draw.sample(places, 4)
         words = texts[other].split()
-        yield "license, neighbors", texts[place], texts[place + 1]
-        yield "license, shortened", texts[other], " ".join(words[: len(words) // 2])
-        yield "license, far apart", texts[place], texts[far]
-
-
-def _everyday_pairs() -> Iterator[tuple[str, str, str]]:
-    rows = written()
-    for (sentence, same, related), (stranger, *_) in zip(rows, rows[1:] + rows[:1], strict=True):
-        yield "everyday, same", sentence, same
-        yield "everyday, related", sentence, related
-        yield "everyday, unrelated", related, stranger
+        yield f"{source}, neighbors", texts[place], texts[place + 1]
+        yield f"{source}, shortened", texts[other], " ".join(words[: len(words) // 2])
+        yield f"{source}, far apart", texts[near], texts[far]
 
 
 def _endless(texts: Sequence[str], source: random.Random) -> Iterator[str]:

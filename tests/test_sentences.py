@@ -14,6 +14,7 @@ def test_halves_are_large_and_share_no_sentence() -> None:
     judged = {text for _, *texts in pairs for text in texts}
     calibrated = sentences.calibration_texts(1000)
     assert len(pairs) >= 300
+    judged |= {text for _, *texts in sentences.everyday_pairs() for text in texts}
     assert len(set(calibrated)) == 1000
     together = "\n".join(calibrated)
     assert not [text for text in judged if text in together]
@@ -56,8 +57,9 @@ def test_score_judges_similarities_and_embeddings(monkeypatch: pytest.MonkeyPatc
     def turned(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return original(ids, mask).roll(1, dims=1)
 
-    few = [pair for index, pair in enumerate(sentences.held_out_pairs()) if index % 8 == 0]
-    monkeypatch.setattr(sentences, "held_out_pairs", lambda: few)
+    for name in ("held_out_pairs", "everyday_pairs"):
+        few = [pair for index, pair in enumerate(getattr(sentences, name)()) if index % 8 == 0]
+        monkeypatch.setattr(sentences, name, lambda few=few: few)
     assert list(sentences.score(original, original)) == pytest.approx([1, 1])
     rank, cosine = sentences.score(turned, original)
     assert rank == pytest.approx(1)
