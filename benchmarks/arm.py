@@ -15,21 +15,23 @@ least 0.2 % of the instructions.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import torch
 
 import penjing
 from penjing.compiler.artifact import Artifact
 
 from .executed import Instruction, executed_functions
 from .inner_loops import Loop, Timing, inner_loops, time_loops
-from .networks import Network, build
+from .networks import build
 from .peer_counts import best_peer
 from .table import Row, parse_options, publish
 
 _DRIVER = ("main", "syscall", "__syscall_error")  # between the marks, but not of the model
 _KINDS = {  # the first that fits counts
-    "multiply-adds": r"f(n?m(add|sub)|ml[as])|[su]dot|[su]ml[as]l2?",
+    "multiply-adds": r"f(n?m(add|sub)|ml[as])|[su]dot|[su]m(ul|la|ls)l2?|[su]adalp",
     "loads": r"ld.*",
     "stores": r"st.*",
     "branches": r"b|b\..*|bl|blr|br|cbn?z|tbn?z|ret",
@@ -78,7 +80,7 @@ def main() -> None:
         network = build(name)
         for target in options.target:
             artifact = penjing.compile(*network, target=target)
-            execution = execute(artifact, network)
+            execution = execute(artifact, network[1])
             rows.append(_row(name, artifact, execution))
             loops += _loop_rows(name, artifact, execution)
     if options.loops:
@@ -87,9 +89,9 @@ def main() -> None:
     publish(rows, options.json)
 
 
-def execute(artifact: Artifact, network: Network) -> Execution:
+def execute(artifact: Artifact, inputs: Sequence[torch.Tensor]) -> Execution:
     """Run the model once under the emulator and look at all that it executed."""
-    functions = executed_functions(artifact, network[1])
+    functions = executed_functions(artifact, inputs)
     code = [row for name, rows in functions.items() if name not in _DRIVER for row in rows]
     kernels = dict.fromkeys(call.kernel for call in artifact.manifest.calls)
     loops = [loop for kernel in kernels for loop in inner_loops(kernel, functions.get(kernel, []))]

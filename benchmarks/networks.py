@@ -6,8 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from penjing.compiler.ir.program import Program
+
 from .gpt2 import decode_step
 from .layers import LAYERS
+from .quantized import SUFFIX, quantized
 
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]
 
@@ -96,11 +99,17 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 }
 
 
-def build(name: str) -> Network:
-    """A network, or a layer by its name, in evaluation mode and its inputs: always the same."""
+INT8 = tuple(f"{name}{SUFFIX}" for name in NETWORKS if name != "gpt2_decode")
+
+
+def build(name: str) -> tuple[nn.Module | Program, tuple[torch.Tensor, ...]]:
+    """A network or a layer by its name, and its inputs: always the same.
+
+    A name that ends with "_int8" is that of the quantized program.
+    """
     torch.manual_seed(0)
-    model, inputs = {**NETWORKS, **LAYERS}[name]()
-    return model.eval(), inputs
+    model, inputs = {**NETWORKS, **LAYERS}[name.removesuffix(SUFFIX)]()
+    return quantized(model.eval(), inputs) if name.endswith(SUFFIX) else (model.eval(), inputs)
 
 
 class HiddenState(nn.Module):

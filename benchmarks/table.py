@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .layers import LAYERS
-from .networks import NETWORKS
+from .networks import INT8, NETWORKS
 
 Row = dict[str, Any]
 
@@ -23,14 +23,15 @@ def parse_options(
         loops: Whether there is an option --loops.
     """
     parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", help=f"some of {', '.join(NETWORKS)} (default: all)")
+    known = f"some of {', '.join((*NETWORKS, *INT8))} (default: those in float32)"
+    parser.add_argument("networks", nargs="*", help=known)
     if targets:
         parser.add_argument("--target", nargs="+", default=targets)
     if loops:
         parser.add_argument("--loops", action="store_true", help="list the innermost loops too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
     options = parser.parse_args()
-    if unknown := set(options.networks) - {*NETWORKS, *LAYERS}:
+    if unknown := set(options.networks) - {*NETWORKS, *INT8, *LAYERS}:
         parser.error(f"unknown network {', '.join(sorted(unknown))}")
     options.networks = options.networks or list(NETWORKS)
     return options
