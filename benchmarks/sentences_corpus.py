@@ -5,44 +5,32 @@ Some packages calibrate, others judge: no sentence of the ones is among those of
 """
 
 import functools
-import importlib
-import inspect
 import re
+import sysconfig
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from pydoc_data.topics import topics
 
-CALIBRATING = (
-    *("argparse", "asyncio", "email", "http.client", "logging", "os", "random", "socket"),
-    *("sqlite3", "ssl", "statistics", "threading", "tkinter", "turtle", "unittest"),
-    *("matplotlib.pyplot", "networkx", "numpy", "numpy.linalg", "numpy.ma", "numpy.random"),
-    *("sklearn.cluster", "sklearn.datasets", "sklearn.decomposition", "sklearn.ensemble"),
-    *("sklearn.linear_model", "sklearn.metrics", "sklearn.preprocessing"),
-    *("torch", "torch.distributions", "torch.nn", "torch.nn.functional", "torch.optim"),
-)
-JUDGING = (
-    *("PIL.Image", "PIL.ImageDraw", "PIL.ImageFont"),
-    *("scipy.cluster.hierarchy", "scipy.integrate", "scipy.interpolate", "scipy.linalg"),
-    *("scipy.ndimage", "scipy.optimize", "scipy.signal", "scipy.sparse", "scipy.spatial"),
-    *("scipy.special", "scipy.stats", "sympy"),
-)
-CALIBRATING_LICENSES = ("matplotlib", "numpy", "torch")
-JUDGING_LICENSES = ("pillow", "scipy")
+CALIBRATING = ("matplotlib", "networkx", "numpy", "sklearn", "torch")  # and Python itself
+JUDGING = ("PIL", "scipy", "sympy")
+CALIBRATING_LICENSES = ("matplotlib", "networkx", "numpy", "scikit-learn", "torch")
+JUDGING_LICENSES = ("pillow", "scipy", "sympy")
 
+_DOCSTRING = re.compile(r'"""(.+?)"""', re.DOTALL)
+_NO_DOCUMENTATION = {"idlelib", "site-packages", "test", "tests"}
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 _PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'\"()/-]+[.!?]")
 
 
 @functools.cache
 def calibrating() -> tuple[str, ...]:
-    """Sentences to calibrate and to train with.
-
-    They are from Python's language reference, descriptions of data sets, documentation, licenses.
-    """
-    reference = [topics[name] for name in sorted(topics)]
+    """Sentences to calibrate and to train with: of Python's manual, documentation and licenses."""
+    manual = [topics[name] for name in sorted(topics)]
+    python = _docstrings(Path(sysconfig.get_path("stdlib")))
     licenses = _licenses(CALIBRATING_LICENSES)
-    return sentences([*reference, *_descriptions(), *_documentation(CALIBRATING), *licenses])
+    return sentences([*manual, *python, *_documentation(CALIBRATING), *licenses])
 
 
 @functools.cache
@@ -72,23 +60,18 @@ def _is_prose(text: str) -> bool:
     return 6 <= len(words) <= 40 and bool(_PROSE.fullmatch(text)) and small > len(words) / 2
 
 
-def _descriptions() -> Iterator[str]:
-    """What scikit-learn says of its data sets: flowers, wine, houses, faces."""
-    folder = Path(importlib.import_module("sklearn.datasets").__path__[0]) / "descr"
-    for path in sorted(folder.glob("*.rst")):
-        yield path.read_text()
+def _documentation(packages: Iterable[str]) -> Iterator[str]:
+    for name in packages:
+        spec = find_spec(name)
+        assert spec and spec.origin, name
+        yield from _docstrings(Path(spec.origin).parent)
 
 
-def _documentation(modules: Iterable[str]) -> Iterator[str]:
-    """What is said of all that the modules offer, and of what its classes do."""
-    for name in modules:
-        module = importlib.import_module(name)
-        for attribute in getattr(module, "__all__", sorted(vars(module))):
-            offered = getattr(module, attribute, None)
-            yield inspect.getdoc(offered) or ""
-            if inspect.isclass(offered):
-                methods = (value for _, value in sorted(vars(offered).items()) if callable(value))
-                yield from (inspect.getdoc(method) or "" for method in methods)
+def _docstrings(folder: Path) -> Iterator[str]:
+    """What stands between triple quotes in the sources of a package, tests apart."""
+    for path in sorted(folder.rglob("*.py")):
+        if _NO_DOCUMENTATION.isdisjoint(path.relative_to(folder).parts):
+            yield from _DOCSTRING.findall(path.read_text(errors="ignore"))
 
 
 def _licenses(packages: Iterable[str]) -> Iterator[str]:
