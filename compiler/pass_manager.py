@@ -1,6 +1,6 @@
 """Run passes over a program: one after the other, each verified, timed, reported and dumpable."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -31,6 +31,7 @@ def optimize(
     stop_at: int | None = None,
     dump_dir: str | Path | None = None,
     progress: Progress | None = None,
+    after_each: Callable[[Program], None] | None = None,
 ) -> Program:
     """A copy of `program` with `passes` applied; its `reports` say what each of them did.
 
@@ -47,6 +48,7 @@ def optimize(
         stop_at: How many passes to run; to find the pass that breaks a model, halve it.
         dump_dir: Where to write the program's text before the first and after every pass.
         progress: Called with a pass, or a stage of one, and the fraction of it that is done.
+        after_each: Called after every pass with the program, which it must leave as it is.
 
     Raises:
         CompileError: A pass failed, left an invalid program or a wrong count of rewrites.
@@ -66,6 +68,8 @@ def optimize(
         if print_after in (pass_.name, "all"):
             print(_after_text(result))  # noqa: T201  # what print_after is for
         _dump(result, dump_dir, number, pass_.name)
+        if after_each is not None:
+            after_each(result)
     result.tidy()
     return result
 

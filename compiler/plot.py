@@ -1,6 +1,7 @@
 """Drawings for the report; matplotlib is imported only here."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,8 @@ def plot_layers(
     Raises:
         CompileError: matplotlib is not installed, or the format is unknown.
     """
-    try:
-        from matplotlib.figure import Figure  # no global state and no display, unlike pyplot
-    except ImportError as error:
-        raise CompileError(
-            "plots need matplotlib", fix='pip install "penjing[plots]" or matplotlib'
-        ) from error
     names = _largest(before)
-    figure = Figure(figsize=(10, 1.2 + _INCHES_PER_LAYER * len(names)), layout="constrained")
+    figure = _figure(len(names))
     for axes, key, title in zip(
         figure.subplots(1, 2, sharey=True),
         ("macs", "parameters"),
@@ -43,6 +38,47 @@ def plot_layers(
         axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
     axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_decibels(rows: Sequence[tuple[str, float]], path: Path) -> None:
+    """Draw signal to noise of values, by name, from the first at the top to the last.
+
+    Args:
+        rows: Names and decibels; infinite ones stand for equal values and get no bar.
+        path: Its suffix chooses the format.
+
+    Raises:
+        CompileError: matplotlib is not installed, or the format is unknown.
+    """
+    lowest = sorted(range(len(rows)), key=lambda index: rows[index][1])[:_MOST_LAYERS]
+    shown = [rows[index] for index in sorted(lowest)]
+    figure = _figure(len(shown))
+    axes = figure.subplots()
+    places = range(len(shown))
+    values = [value if math.isfinite(value) else 0.0 for _, value in shown]
+    bars = axes.barh(places, values, 0.7, color="#2f7d4f")
+    labels = [f"{value:.1f}" if math.isfinite(value) else str(value) for _, value in shown]
+    axes.bar_label(bars, ["equal" if each == "inf" else each for each in labels], padding=3)
+    axes.set_yticks(places, [name for name, _ in shown], fontsize=7)
+    axes.set_xlabel("signal to noise, dB")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.invert_yaxis()
+    _save(figure, path)
+
+
+def _figure(rows: int) -> Any:
+    """A figure for as many rows."""
+    try:
+        from matplotlib.figure import Figure  # no global state and no display, unlike pyplot
+    except ImportError as error:
+        raise CompileError(
+            "plots need matplotlib", fix='pip install "penjing[plots]" or matplotlib'
+        ) from error
+    return Figure(figsize=(10, 1.2 + _INCHES_PER_LAYER * rows), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
     try:
         figure.savefig(path)
     except ValueError as error:

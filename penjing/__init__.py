@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import passes, targets
+    from .compiler.accuracy import bisect, compare, saturation
     from .compiler.artifact import Artifact, load
     from .compiler.driver import compile
     from .compiler.errors import CompileError
@@ -30,11 +31,14 @@ __all__ = [
     "CompileError",
     "Program",
     "TensorSpec",
+    "bisect",
+    "compare",
     "compile",
     "load",
     "lowers",
     "optimize",
     "passes",
+    "saturation",
     "targets",
     "trace",
 ]
@@ -44,10 +48,13 @@ _HOMES = {
     "CompileError": ".compiler.errors",
     "Program": ".compiler.ir.program",
     "TensorSpec": ".compiler.ir.tensor_spec",
+    "bisect": ".compiler.accuracy",
+    "compare": ".compiler.accuracy",
     "compile": ".compiler.driver",
     "load": ".compiler.artifact",
     "lowers": ".compiler.lowering.registry",
     "optimize": ".compiler.pass_manager",
+    "saturation": ".compiler.accuracy",
     "trace": ".compiler.frontend.trace",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 MODEL_HELP = """\
 MODEL is one of
   net.pt2            a program saved by torch.export.save
+  net.penjing        a program saved by penjing.Program.save
   train.py:make      a function or class of a Python file
   package.module:net a function, class or object of an importable module
 A function or class is called without arguments and gives the model, or (model, example_inputs).
@@ -34,6 +35,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
     _add_run(commands)
     _add_profile(commands)
     _add_inspect(commands)
+    _add_compare(commands)
+    _add_bisect(commands)
     _command(commands, "targets", "list the devices that penjing compiles for")
     _command(commands, "passes", "list the passes and their options")
     return parser.parse_args(arguments)
@@ -180,6 +183,61 @@ def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
         choices=("heads", "head_dim"),
         default="heads",
         help="with --groups: whole heads, or the same dimensions of every head (default: heads)",
+    )
+
+
+def _add_compare(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "compare",
+        "say how far the values of a model are from those after some passes, or of another model",
+        description="Compare the values of a model with those after some passes, or with those of"
+        " another model of the same inputs and outputs.\n\n" + MODEL_HELP,
+        epilog="examples:\n"
+        "  penjing compare net.pt2 --passes quantize --data images.npz --plot decibels.svg\n"
+        "  penjing compare before.penjing after.penjing --data images.npz\n",
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("other", metavar="OTHER", nargs="?", help="what MODEL is compared with")
+    _add_tracing(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--every",
+        choices=("module", "value"),
+        default="module",
+        help="the last value of each module, or all that both programs have (default: module)",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it to an .svg or .png")
+
+
+def _add_bisect(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "bisect",
+        "find the first pass that loses more accuracy than it may",
+        description="Find the first pass, and the first value, that lose more than they may.\n\n"
+        + MODEL_HELP,
+        epilog="example:\n"
+        '  penjing bisect net.pt2 --passes "fold-batch-norm, quantize" --data images.npz \\\n'
+        "      --least-sqnr 30 -o found/\n",
+    )
+    parser.add_argument("model", metavar="MODEL")
+    _add_tracing(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--least-sqnr", type=float, required=True, metavar="DB", help="signal to noise to keep"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="where to write a small reproduction"
+    )
+
+
+def _add_data(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", required=True, metavar="DATA", help="inputs to compare on, as for --calibration"
+    )
+    parser.add_argument(
+        "--calibration", metavar="DATA", help="inputs for passes (default: those of --data)"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..errors import CompileError
+from ..ir.program import Program
 
 
 def load_model(text: str, input_shapes: Sequence[str]) -> tuple[Any, Any]:
@@ -19,7 +20,10 @@ def load_model(text: str, input_shapes: Sequence[str]) -> tuple[Any, Any]:
     inputs = parse_inputs(input_shapes)
     if path.suffix == ".pt2":
         return _load_exported(path), inputs
-    model = load_object(text, kinds="FILE.pt2, FILE.py:NAME or MODULE:NAME")
+    if path.suffix == ".penjing":
+        _check_exists(path)
+        return Program.load(path), inputs
+    model = load_object(text, kinds="FILE.pt2, FILE.penjing, FILE.py:NAME or MODULE:NAME")
     if isinstance(model, tuple) and len(model) == 2:
         model, own_inputs = model
         return model, own_inputs if inputs is None else inputs
