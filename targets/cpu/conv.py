@@ -12,7 +12,7 @@ from typing import Any
 from ..target import Target
 from .half_arithmetic import for_sums
 from .integer_ops import for_dots, multiplies_words
-from .loops import micro_kernel, split_tiles, store_tile
+from .loops import micro_kernel, split_tiles, store_tile, stored_lanes
 from .narrow_operands import block_steps, widen_panels
 from .nests import parallelize_tiles
 from .stages import Stage, stage_of, uses
@@ -26,7 +26,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     """Schedule one "conv" accumulation with its epilogue; the names it scheduled."""
     target = for_sums(target, str(stage.store.buffer.ty.dtype))
     target = for_dots(target) if multiplies_words(stage.store.value) else target
-    product, lanes = stage.block, target.lanes(32)
+    product = stage.block
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
     panel = panel_width(stage)
@@ -38,7 +38,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     if beside > 1:
         y_outer, y = split_tiles(sch, space[-2], beside)
         rows, outer = [y, x], [*space[:-2], y_outer, x_outer]
-    o_outer, vectors, vector = split_tiles(sch, o, max(1, panel // lanes), min(panel, lanes))
+    width = stored_lanes(sch, tail, panel, target)
+    o_outer, vectors, vector = split_tiles(sch, o, panel // width, width)
     many = int(sch.get(n).extent) * int(sch.get(outer[0]).extent)
     outside = panels_outside(stage, target, rank=len(space), rows=many)
     order = [o_outer, *outer] if outside else [outer[0], o_outer, *outer[1:]]

@@ -14,7 +14,7 @@ from tvm import ir, s_tir, sym, tirx
 
 from ..target import Target
 from .conv import image_read, panel_width, panels_outside, sum_length
-from .loops import micro_kernel, split_tiles, store_tile
+from .loops import micro_kernel, split_tiles, store_tile, stored_lanes
 from .nests import parallelize_tiles
 from .stages import Stage, stage_of
 from .threads import is_worth_threads
@@ -48,7 +48,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     if rank > 1 and tile.rows == width and beside > 1:
         y_outer, y = split_tiles(sch, space[-2], _even(stage.extents[rank - 1], beside))
         rows, outer = [y, x], [*space[:-2], y_outer, x_outer]
-    o_outer, vectors, vector = split_tiles(sch, o, max(1, panel // lanes), min(panel, lanes))
+    width = stored_lanes(sch, tail, panel, target)
+    o_outer, vectors, vector = split_tiles(sch, o, panel // width, width)
     panels = [*parts, o_outer]
     many = int(sch.get(n).extent) * int(sch.get(outer[0]).extent)
     groups = int(stage.node.annotations["groups"])

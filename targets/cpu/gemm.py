@@ -13,7 +13,7 @@ from tvm import tirx
 from ..target import Target
 from .half_arithmetic import for_sums
 from .integer_ops import for_dots, multiplies_words
-from .loops import micro_kernel, split_tiles, store_tile
+from .loops import micro_kernel, split_tiles, store_tile, stored_lanes
 from .narrow_operands import block_steps, widen_panels
 from .nests import parallelize_tiles
 from .pack_rows import has_whole_tiles, packed_operand, schedule_packing
@@ -29,7 +29,6 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product = stage.block
     target = for_sums(target, str(stage.store.buffer.ty.dtype))
     target = for_dots(target) if multiplies_words(stage.store.value) else target
-    lanes = target.lanes(32)
     packed = packed_operand(sch, stage)
     if packed is None:
         stage = _with_flat_rows(sch, stage_of(sch, stage.block))
@@ -37,7 +36,8 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     batch, m, n = _loops(sch, tail, stage)
     tile = _tile(stage, target, packed, int(sch.get(m).extent))
     rows_outer, rows = split_tiles(sch, m, tile.rows)
-    cols_outer, vectors, vector = split_tiles(sch, n, tile.columns // lanes, lanes)
+    width = stored_lanes(sch, tail, tile.columns, target)
+    cols_outer, vectors, vector = split_tiles(sch, n, tile.columns // width, width)
     outer, inner = _order(sch, tile, rows_outer, cols_outer, parallel)
     sch.reorder(*batch, outer, inner, rows, vectors, vector)
     sch.compute_at(product, inner, preserve_unit_loops=True)

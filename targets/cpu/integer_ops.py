@@ -13,12 +13,19 @@ from tvm import ir, sym, tirx
 from ..target import Target
 from . import integer_arm, integer_x86
 from .integer_arm import sums_pairs
-from .integer_vectors import BYTES, dot_by_bytes, filled, lanes_of, typed, wide_multiply_high
+from .integer_vectors import (
+    BYTES,
+    dot_by_bytes,
+    filled,
+    lanes_of,
+    narrow_by_clamp,
+    typed,
+)
 from .integer_x86 import takes_unsigned
 from .tiles import paired
 
-_NAMES = ("dot", "word", "multiply_high")
-_DOT, _WORD, _HIGH = (f"tirx.penjing_{name}" for name in _NAMES)
+_NAMES = ("dot", "word", "multiply_high", "narrow")
+_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW = tuple(f"tirx.penjing_{name}" for name in _NAMES)
 _PURE = 1  # TIR's CallEffectKind
 
 
@@ -30,7 +37,7 @@ def _register(name: str) -> None:
         ir.register_op_attr(name, "TScriptPrinterName", name.removeprefix("tirx."))
 
 
-for _name in (_DOT, _WORD, _HIGH):
+for _name in _OPERATIONS:
     _register(_name)
 
 
@@ -47,6 +54,12 @@ def word(*elements: Any) -> Any:
 def multiply_high(a: Any, b: Any) -> Any:
     """(a * b + 2^30) >> 31 of int32, the product in 64 bits; not both -2^31."""
     return _call(_HIGH, a, b)
+
+
+def narrow(value: Any, low: int, high: int, *, shift: int = 0, zero_point: int = 0) -> Any:
+    """clamp((value >> shift) + zero_point, low, high) of int32 as int8, without overflow."""
+    numbers = (tirx.const(number, "int32") for number in (shift, zero_point, low, high))
+    return _call(_NARROW, value, *numbers, dtype="int8")
 
 
 def has_dots(target: Target) -> bool:
@@ -69,7 +82,7 @@ def use_instructions(func: Any, target: Target) -> Any:
 
     Indices must be simplified, and vectors be vectors.
     """
-    if not any(_is(node, name) for node in _calls(func.body) for name in (_DOT, _WORD, _HIGH)):
+    if not any(_is(node, name) for node in _calls(func.body) for name in _OPERATIONS):
         return func
 
     def added(node: Any) -> Any:
@@ -81,6 +94,8 @@ def use_instructions(func: Any, target: Target) -> Any:
     def called(node: Any) -> Any:
         if _is(node, _WORD):
             return _joined(list(node.args))
+        if _is(node, _NARROW):
+            return _narrowed(target, node.args[0], *map(_number, node.args[1:]))
         return _multiply_high(target, *node.args) if _is(node, _HIGH) else node
 
     def alone(node: Any) -> Any:
@@ -93,8 +108,8 @@ def use_instructions(func: Any, target: Target) -> Any:
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
 
 
-def _call(name: str, *arguments: Any) -> Any:
-    return ir.Call(ir.Op.get(name), list(arguments), ret_ty=ir.PrimType("int32"))
+def _call(name: str, *arguments: Any, dtype: str = "int32") -> Any:
+    return ir.Call(ir.Op.get(name), list(arguments), ret_ty=ir.PrimType(dtype))
 
 
 def _calls(body: Any) -> list[Any]:
@@ -118,7 +133,21 @@ def _multiply_high(target: Target, a: Any, b: Any) -> Any:
     """(a * b + 2^30) >> 31."""
     if integer_arm.is_arm(target):
         return integer_arm.multiply_high(target, a, b)
-    return wide_multiply_high(a, b)
+    return integer_x86.multiply_high(target, a, b)
+
+
+def _narrowed(target: Target, value: Any, shift: int, zero_point: int, low: int, high: int) -> Any:
+    """clamp((value >> shift) + zero_point, low, high) as int8."""
+    if integer_arm.is_arm(target) and lanes_of(value) in (4, 8, 16):
+        return integer_arm.narrow(target, value, shift, zero_point, low, high)
+    if integer_x86.packs(target, lanes_of(value)):
+        return integer_x86.narrow(target, value, shift, zero_point, low, high)
+    return narrow_by_clamp(value, shift, zero_point, low, high)
+
+
+def _number(constant: Any) -> int:
+    """The number that a constant, or a vector of it, holds."""
+    return int(constant.value if isinstance(constant, tirx.Broadcast) else constant)
 
 
 def _joined(elements: list[Any]) -> Any:

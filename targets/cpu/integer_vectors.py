@@ -32,13 +32,57 @@ def call_typed(dtype: str, name: str, *arguments: Any) -> Any:
 
 def in_halves(function: Callable[..., Any], *vectors: Any) -> Any:
     """A function of vectors of int32, applied to their low and high halves."""
-    lanes = lanes_of(vectors[0])
-    half = typed("int32", lanes // 2)
-    parts = [
-        function(*(call_typed(half, f"tirx.vector{side}", vector) for vector in vectors))
-        for side in ("low", "high")
-    ]
-    return call_typed(typed("int32", lanes), "tirx.vectorcombine", *parts)
+    half = lanes_of(vectors[0]) // 2
+    low = function(*(part_of(vector, 0, half) for vector in vectors))
+    return joined(low, function(*(part_of(vector, half, half) for vector in vectors)))
+
+
+def joined(low: Any, high: Any) -> Any:
+    """Two vectors as one."""
+    element = str(low.ty.dtype).split("x")[0]
+    return call_typed(typed(element, 2 * lanes_of(low)), "tirx.vectorcombine", low, high)
+
+
+def part_of(vector: Any, first: int, lanes: int) -> Any:
+    """Half of a vector, or half of that, and so on: its lanes from the `first` one on.
+
+    Loads and numbers become smaller ones: no register then holds more than was asked for.
+    """
+    whole = lanes_of(vector)
+    if lanes == whole:
+        return vector
+    if isinstance(vector, tirx.Broadcast):
+        return tirx.Broadcast(vector.value, lanes) if lanes > 1 else vector.value
+    if isinstance(vector, ir.TensorLoad) and isinstance(vector.indices[-1], tirx.Ramp):
+        *outer, ramp = vector.indices
+        place = tirx.Ramp(ramp.base + first * ramp.stride, ramp.stride, lanes)
+        return tirx.BufferLoad(vector.source, [*outer, place])
+    half = whole // 2
+    side = "high" if first >= half else "low"
+    if _is_joined(vector):
+        inner = vector.args[side == "high"]
+    else:
+        element = str(vector.ty.dtype).split("x")[0]
+        inner = call_typed(typed(element, half), f"tirx.vector{side}", vector)
+    return part_of(inner, first % half, lanes)
+
+
+def _is_joined(vector: Any) -> bool:
+    return (
+        isinstance(vector, ir.Call)
+        and isinstance(vector.op, ir.Op)
+        and vector.op.name == "tirx.vectorcombine"
+    )
+
+
+def narrow_by_clamp(value: Any, shift: int, zero_point: int, low: int, high: int) -> Any:
+    """clamp((value >> shift) + zero_point, low, high) as int8."""
+    lanes = lanes_of(value)
+    moved = value >> filled(shift, lanes) if shift else value
+    inside = tirx.max(
+        tirx.min(moved, filled(high - zero_point, lanes)), filled(low - zero_point, lanes)
+    )
+    return (inside + filled(zero_point, lanes)).astype(typed("int8", lanes))
 
 
 def dot_by_bytes(weights: Any, inputs: Any, *, unsigned: bool = False) -> Any:

@@ -26,6 +26,18 @@ def split_tiles(sch: Any, loop: Any, *factors: int) -> list[Any]:
     return [outer, *inner]
 
 
+def stored_lanes(sch: Any, tail: Any, columns: int, target: Target) -> int:
+    """Columns of a tile that its epilogue stores as one vector.
+
+    What is narrowed to 8 bits comes from two or four vectors, if the tile has so many.
+    """
+    lanes = target.lanes(32)
+    narrows = str(stage_of(sch, tail).store.buffer.ty.dtype) == "int8"
+    most = 4 if narrows and not is_arm(target) else 1
+    vectors = max(1, columns // lanes)
+    return min(columns, lanes) * next(count for count in (most, 2, 1) if vectors % count == 0)
+
+
 def store_tile(sch: Any, rows: Sequence[Any], vectors: Any, vector: Any) -> None:
     """Unroll the loops in which an epilogue stores a register tile, `vector` as one vector."""
     sch.vectorize(vector)
