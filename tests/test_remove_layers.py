@@ -169,6 +169,43 @@ def test_healing_of_a_linear_block_is_exact() -> None:
     assert changed.reports[-1].details["rounds"][0]["fitted"] == ["0.weight", "2.weight"]
 
 
+@pytest.mark.parametrize("with_norm", [False, True])
+def test_embeddings_bridge_the_gap_behind_them(with_norm: bool) -> None:
+    """What a block makes of a sum of embeddings, tables that are multiplied by it make as well."""
+
+    class Embedded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.places = nn.Embedding(32, 8), nn.Embedding(6, 8)
+            self.maps = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+            self.norms = nn.ModuleList([nn.LayerNorm(8) for _ in range(3)])
+            self.last = nn.Linear(8, 3)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            x = self.words(ids) + self.places(torch.arange(6))
+            x = self.norms[2](x) if with_norm else x
+            for linear, norm in zip(self.maps, self.norms, strict=False):
+                x = x + linear(x)
+                x = norm(x) if with_norm else x
+            result: Tensor = self.last(x)
+            return result
+
+    torch.manual_seed(0)
+    model = Embedded().eval()
+    seen = torch.randint(0, 28, (64, 6))  # the last words are in no calibration sample
+    program = trace(model, (seen[:1],))
+    text = "remove-layers{count=1,ridge=1e-9,protect=(maps.1)}"
+    changed = optimize(program, text, calibration=list(seen.split(16)))
+    (row,) = changed.reports[-1].details["rounds"]
+    assert row["fitted"][0] == "words.weight"
+    unseen = torch.randint(28, 32, (1, 6))
+    with torch.no_grad():
+        error = (changed.run(unseen) - model(unseen)).abs().max()
+    assert float(error) < (0.3 if with_norm else 1e-4)
+    if with_norm:
+        assert row["healed_distance"] < 0.02 * row["distance"]
+
+
 def test_padding_does_not_count() -> None:
     """Garbage at masked positions changes neither the choice nor the fit."""
     model, inputs = make("bert")

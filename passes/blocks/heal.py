@@ -19,11 +19,11 @@ from torch.fx import Node
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, shape_of
 from ..channels.frontier import Frontier
-from ..channels.readers import Reader, reader_of
+from ..channels.readers import Reader
 from .closing import Place
 from .evidence import Evidence
 from .refit import Fit
-from .student import Student
+from .student import Student, fitted_at
 
 _ATEN = torch.ops.aten
 _TAKE_BIAS = (_ATEN.linear.default, _ATEN.conv1d.default, _ATEN.conv2d.default)
@@ -54,7 +54,7 @@ class Healing:
         fitted = []
         for number, (outdated, place) in enumerate(layers):
             self.progress(number / len(layers))
-            reader = reader_of(outdated.call)
+            reader = fitted_at(outdated.call)
             assert reader is not None, outdated.call
             goal, twin = student.goal_at(place), student.twins[reader.call]
             goals = (values[goal] for values in original.values([goal]))

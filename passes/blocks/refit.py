@@ -51,14 +51,13 @@ class Fit:
             weights: What positions of the layer's result count, for each batch.
             batches: What `mine` and `goals` are computed from.
         """
-        old, with_offset = reader.matrix(program), reader.bias is not None
+        old, with_offset = reader.matrix(program), reader.has_offset
         halves = [NormalEquations.of_size(*old.shape) for _ in range(2)]
         generator = torch.Generator().manual_seed(self.seed)
         nodes = {reader.source, reader.call, place.addend or reader.call}
         rows = zip(batches, mine.values(nodes), goals, weights, strict=True)
         for batch, known, goal, counts in rows:
-            given = {node: known[node] for node in nodes if node is not reader.source}
-            wanted = reader.rows(wanted_results(program, batch, reader.call, place, given, goal))
+            wanted = reader.rows(wanted_results(program, batch, reader.call, place, known, goal))
             source = known[reader.source]
             add_rows(halves, reader, source, wanted, counts, len(batches), generator)
         if halves[0].weight + halves[1].weight <= 0:  # no output depends on it: nothing to fit

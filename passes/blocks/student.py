@@ -7,6 +7,7 @@ from torch.fx import Node
 
 from ...compiler.ir.program import Program
 from ..channels.readers import Reader, reader_of
+from ..channels.tables import tables_of
 from .block import Block
 from .closing import Place, place_of
 from .invert import can_invert
@@ -96,7 +97,7 @@ class Student:
         sums = {shortcut.sum for shortcut in find_shortcuts(self.program, reach_of(self.program))}
         ends = {*sums, *self.junctions, *places}
         calls = [node for node in self.program.graph.nodes if node.op == "call_function"]
-        readers = [reader for call in calls if (reader := reader_of(call)) is not None]
+        readers = [reader for call in calls if (reader := fitted_at(call)) is not None]
         found = [(reader, place_of(reader.call, ends)) for reader in readers]
         return [(reader, self._behind_tail(place)) for reader, place in found]
 
@@ -108,3 +109,8 @@ class Student:
     def _behind_tail(self, place: Place) -> Place:
         junction = self.junctions.get(place.node)
         return place if junction is None else replace(place, tail=junction.tail)
+
+
+def fitted_at(call: Node) -> Reader | None:
+    """The layer, or the sum of embeddings, at `call`."""
+    return reader_of(call) or tables_of(call)

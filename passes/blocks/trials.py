@@ -55,7 +55,7 @@ class Trials:
     def place(self, block: Block) -> int:
         """Where in the graph the walk must be for this block; later blocks come later."""
         layer = self._layer_before(block)
-        return self.order[block.entry if layer is None else layer[0].call]
+        return self.order[block.entry if layer is None else layer[0].start]
 
     def run(self, block: Block) -> float:
         """The distance of the outputs without the block; blocks come in the order of `place`."""
@@ -64,13 +64,15 @@ class Trials:
             return self._distance(block)
         reader, place = layer
         program = self.student.program
-        self._advance(reader.call)
-        old = reader.matrix(program), reader.offset(program)
+        self.mine.advance(reader.start.prev)
+        self.original.advance(self.student.twins[reader.call])
+        old = reader.values(program)
         reader.store(program, *self._fitted(reader, place, self.student.goal(block.exit)))
         try:
             return self._distance(block)
         finally:
-            reader.store(program, *old)
+            for node, values in old.items():
+                program.replace_weight(node, values)
 
     def _layer_before(self, block: Block) -> tuple[Reader, Place] | None:
         """What may be fitted to bridge the gap: the last layer that makes what the block reads."""
@@ -79,10 +81,6 @@ class Trials:
             return None
         reader, place = self.layers[found[0]]
         return reader, replace(place, tail=found[1].tail)
-
-    def _advance(self, call: Node) -> None:
-        self.mine.advance(call.prev)
-        self.original.advance(self.student.twins[call])
 
     def _fitted(self, reader: Reader, place: Place, goal: Node) -> tuple[Tensor, Tensor | None]:
         batches = self.evidence.batches

@@ -81,6 +81,21 @@ class Reader:
         window = int(np.prod(shape_of(self.weight)[2:]))  # 1 for a matrix
         return np.repeat(member.units, window)
 
+    @property
+    def has_offset(self) -> bool:
+        """Whether it adds something that can be fitted."""
+        return self.bias is not None
+
+    @property
+    def start(self) -> Node:
+        """The first node that reads its weights."""
+        return self.call
+
+    def values(self, program: Program) -> dict[Node, Tensor]:
+        """The weights that `store` changes."""
+        nodes = (self.weight,) if self.bias is None else (self.weight, self.bias)
+        return {node: program.weight(node) for node in nodes}
+
     def _is_transposed(self) -> bool:
         return self.call.target in _PRODUCTS
 
@@ -115,14 +130,14 @@ def reader_of(call: Node) -> Reader | None:
     if not isinstance(source, Node) or not isinstance(weight, Node) or source.op == "get_attr":
         return None
     if (
-        not _is_own(weight, call)
+        not is_own(weight, call)
         or len(shape_of(weight)) < 2
         or not _has_samples(call, source, weight)
     ):
         return None
     if call.target in _PRODUCTS and len(shape_of(weight)) != 2:
         return None
-    if bias is not None and (not isinstance(bias, Node) or not _is_own(bias, call)):
+    if bias is not None and (not isinstance(bias, Node) or not is_own(bias, call)):
         return None
     return Reader(call, source, weight, bias if isinstance(bias, Node) else None)
 
@@ -163,8 +178,8 @@ def _has_samples(call: Node, source: Node, weight: Node) -> bool:
     return rank > 1
 
 
-def _is_own(weight: Node, call: Node) -> bool:
-    """Whether `call` alone reads a weight."""
+def is_own(weight: Node, call: Node) -> bool:
+    """Whether `weight` is one that `call` alone reads."""
     if weight.op != "get_attr":
         return False
     same = call.graph.find_nodes(op="get_attr", target=weight.target)
