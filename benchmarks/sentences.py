@@ -1,8 +1,8 @@
 """How well a compressed MiniLM keeps the sentence embeddings of the original.
 
-Everything is made offline. Calibration reads the documentation and licenses of some packages,
-composed sentences and random words. The judgment reads documentation and licenses of others;
-sentences of everyday life, which calibration knows only composed, are judged apart from these.
+Everything is made offline. Calibration reads documentation and licenses, composed sentences and
+random words. The judgment reads other documents, which share no sentence with those; sentences of
+everyday life, which calibration knows only composed, are judged apart.
 Run as a module, it judges the simplest way to remove layers: `python -m benchmarks.sentences`.
 """
 
@@ -65,7 +65,7 @@ def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     """Different texts to calibrate or to train with, the same at every call.
 
     Of four, one is a sentence and two are as many sentences as fit `length` tokens, since padding
-    teaches nothing; they are from packages twice as often as composed ones. The fourth is a row of
+    teaches nothing; they are from documents twice as often as composed ones. The fourth is a row of
     random words: what is judged speaks of more than documentation does.
     """
     source = random.Random(0)
@@ -92,7 +92,7 @@ def calibration_batches(count: int, batch: int = 1, length: int = LENGTH) -> lis
 
 
 def held_out_pairs() -> list[Pair]:
-    """Pairs from packages that no calibration sentence is taken from."""
+    """Pairs from documents that no calibration sentence is taken from."""
     documentation = _pairs("documentation", judging_documentation(), PAIRS_OF_DOCUMENTATION)
     return [*documentation, *_pairs("license", judging_licenses(), PAIRS_OF_LICENSES)]
 
