@@ -146,6 +146,12 @@ class KernelBuilder:
         assert value is not None, f"values of {tensor.op.name}, which is no weight"
         return reaches_lowest(value)
 
+    def stays_small(self, tensor: te.Tensor) -> bool:
+        """Whether the elements of a weight of int32 are below 2^29; kernels differ in that."""
+        value = self._value(tensor)
+        assert value is not None, f"values of {tensor.op.name}, which is no weight"
+        return not is_large(value)
+
     def pack(self, tensor: te.Tensor, transform: Callable[[Array], Array], name: str) -> te.Tensor:
         """A new placeholder for `transform(weight)`, computed at compile time.
 
@@ -184,3 +190,8 @@ class KernelBuilder:
 def reaches_lowest(weight: Array) -> bool:
     """Whether a weight is of int8 and has an element of -128, whose products are the largest."""
     return weight.dtype == np.int8 and bool((weight == np.iinfo(np.int8).min).any())
+
+
+def is_large(weight: Array) -> bool:
+    """Whether a weight is of int32 and has an element that four times does not fit 32 bits."""
+    return weight.dtype == np.int32 and bool((np.abs(weight.astype(np.int64)) >= 1 << 29).any())

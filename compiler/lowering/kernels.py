@@ -14,7 +14,7 @@ from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
-from .builder import Array, reaches_lowest
+from .builder import Array, is_large, reaches_lowest
 from .image_kernels import border_kernel, image_kernel
 from .layouts import Layouts
 from .options import KernelOptions
@@ -126,12 +126,10 @@ def _fingerprint(
     region: Region, weights: Mapping[Node, Array], inspected: tuple[int, ...]
 ) -> tuple[str, ...]:
     """What decided about the code of the region's kernel: values of weights, or what they reach."""
-    low = [
-        i
-        for i, node in enumerate(region.inputs)
-        if node in weights and reaches_lowest(weights[node])
-    ]
-    return (*(digest(weights[region.inputs[index]]) for index in inspected), *map(str, low))
+    given = [(i, weights[node]) for i, node in enumerate(region.inputs) if node in weights]
+    low = [f"low {i}" for i, weight in given if reaches_lowest(weight)]
+    large = [f"large {i}" for i, weight in given if is_large(weight)]
+    return (*(digest(weights[region.inputs[index]]) for index in inspected), *low, *large)
 
 
 def digest(data: Array) -> str:

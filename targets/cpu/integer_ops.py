@@ -24,8 +24,10 @@ from .integer_vectors import (
 from .integer_x86 import takes_unsigned
 from .tiles import paired
 
-_NAMES = ("dot", "word", "multiply_high", "narrow")
-_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW = tuple(f"tirx.penjing_{name}" for name in _NAMES)
+_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize")
+_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE = tuple(
+    f"tirx.penjing_{name}" for name in _NAMES
+)
 _PURE = 1  # TIR's CallEffectKind
 
 
@@ -62,6 +64,15 @@ def narrow(value: Any, low: int, high: int, *, shift: int = 0, zero_point: int =
     return _call(_NARROW, value, *numbers, dtype="int8")
 
 
+def requantize_by_halves(value: Any, quadruple: Any, zero_point: int, low: int, high: int) -> Any:
+    """clamp(zero_point + multiply_high(value, quadruple / 4), low, high) as int8.
+
+    The upper half of value * quadruple counts halves of steps, rounded down: it rounds the same.
+    """
+    numbers = (tirx.const(number, "int32") for number in (zero_point, low, high))
+    return _call(_REQUANTIZE, value, quadruple, *numbers, dtype="int8")
+
+
 def has_dots(target: Target) -> bool:
     """Whether a few instructions multiply and add words."""
     return "+dotprod" in target.features or sums_pairs(target) or takes_unsigned(target)
@@ -96,6 +107,8 @@ def use_instructions(func: Any, target: Target) -> Any:
             return _joined(list(node.args))
         if _is(node, _NARROW):
             return _narrowed(target, node.args[0], *map(_number, node.args[1:]))
+        if _is(node, _REQUANTIZE):
+            return integer_x86.requantize(target, *node.args[:2], *map(_number, node.args[2:]))
         return _multiply_high(target, *node.args) if _is(node, _HIGH) else node
 
     def alone(node: Any) -> Any:

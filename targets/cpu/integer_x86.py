@@ -11,11 +11,19 @@ from .integer_vectors import (
     filled,
     in_halves,
     lanes_of,
+    narrow_by_clamp,
     part_of,
+    typed,
     wide_multiply_high,
 )
 
 _PACKS = {128: "sse2.packss{}.128", 256: "avx2.packss{}", 512: "avx512.packss{}.512"}
+
+_ROUNDED_PRODUCTS = {  # (a * b + 2^14) >> 15 of int16
+    128: "ssse3.pmul.hr.sw.128",
+    256: "avx2.pmul.hr.sw",
+    512: "avx512.pmul.hr.sw.512",
+}
 
 
 def takes_unsigned(target: Target) -> bool:
@@ -40,22 +48,73 @@ def multiply_high(target: Target, a: Any, b: Any) -> Any:
         return in_halves(partial(multiply_high, target), a, b)
     if lanes < 4 or lanes % 4:
         return wide_multiply_high(a, b)
-    wide = f"int64x{lanes // 2}"
+    half = filled(1 << 30, lanes // 2, "int64")
+    even, odd = (_unsigned(product + half) for product in _products(a, b))
+    even, odd = even >> filled(31, lanes // 2, "uint64"), odd << filled(1, lanes // 2, "uint64")
+    return _interleaved(even, odd, [0, 1])
 
-    def product(*factors: Any) -> Any:
-        rounded = factors[0] * factors[1] + filled(1 << 30, lanes // 2, "int64")
-        return tirx.reinterpret(wide.replace("int", "uint"), rounded)
 
-    def shifted(value: Any, bits: int) -> Any:
-        return value >> filled(bits, lanes // 2, str(value.ty.dtype).partition("x")[0])
+def requantize(
+    target: Target, value: Any, quadruple: Any, zero_point: int, low: int, high: int
+) -> Any:
+    """`requantize_by_halves`: the halves are rounded once they are packed to 16 bits."""
+    lanes, native = lanes_of(value), target.lanes(32)
+    if not packs(target, lanes):
+        halves = _upper_half(target, value, quadruple)
+        one = filled(1, lanes)
+        # no sum overflows: a product of 2^31 and less than 2^31 has an upper half below 2^30
+        return narrow_by_clamp((halves + one) >> one, 0, zero_point, low, high)
+    pairs = (
+        (part_of(each, at, native) for each in (value, quadruple)) for at in range(0, lanes, native)
+    )
+    parts = [_upper_half(target, *pair) for pair in pairs]
+    half = filled(1 << 14, 2 * native, "int16")
+    dtype, name = f"int16x{2 * native}", _ROUNDED_PRODUCTS[32 * native]
+    words = [
+        tirx.call_llvm_pure_intrin(dtype, f"llvm.x86.{name}", _packed(*pair, "int16"), half)
+        for pair in zip(parts[::2], parts[1::2], strict=True)
+    ]
+    return _finished(words, lanes, zero_point, low, high)
 
-    pairs = [tirx.reinterpret(wide, value) for value in (a, b)]
-    up = filled(32, lanes // 2, "int64")
-    even = shifted(product(*(shifted(pair << up, 32) for pair in pairs)), 31)
-    odd = product(*(shifted(pair, 32) for pair in pairs)) << filled(1, lanes // 2, "uint64")
+
+def _upper_half(target: Target, a: Any, b: Any) -> Any:
+    """(a * b) >> 32."""
+    lanes = lanes_of(a)
+    if lanes > target.lanes(32) and lanes % 2 == 0:
+        return in_halves(partial(_upper_half, target), a, b)
+    if lanes < 4 or lanes % 4:
+        wide = typed("int64", lanes)
+        product = a.astype(wide) * b.astype(wide) >> filled(32, lanes, "int64")
+        return product.astype(typed("int32", lanes))
+    return _interleaved(*_products(a, b), [1, 1])
+
+
+def _products(a: Any, b: Any) -> tuple[Any, Any]:
+    """The products of the even and of the odd lanes of vectors of int32, in 64 bits."""
+    lanes = lanes_of(a) // 2
+    pairs = [tirx.reinterpret(f"int64x{lanes}", value) for value in (a, b)]
+    bits = filled(32, lanes, "int64")
+    even = [(pair << bits) >> bits for pair in pairs]
+    odd = [pair >> bits for pair in pairs]
+    return even[0] * even[1], odd[0] * odd[1]
+
+
+def _unsigned(value: Any) -> Any:
+    return tirx.reinterpret(f"uint64x{lanes_of(value)}", value)
+
+
+def _interleaved(even: Any, odd: Any, places: list[int]) -> Any:
+    """Halves of vectors of 64 bits by turns: of the first one the lower (0) or the upper (1)."""
+    lanes = 2 * lanes_of(even)
     halves = [tirx.reinterpret(f"int32x{lanes}", value) for value in (even, odd)]
-    order = [index + lanes * (index % 2) for index in range(lanes)]
+    first, second = places[0], lanes + places[1]
+    order = [pair + place for pair in range(0, lanes, 2) for place in (first, second)]
     return tirx.Shuffle(halves, [tirx.const(index, "int32") for index in order])
+
+
+def rounds_halves(target: Target) -> bool:
+    """Whether results in halves of steps cost less than rounded ones: see `requantize`."""
+    return target.triple.startswith("x86_64")
 
 
 def packs(target: Target, lanes: int) -> bool:
@@ -76,15 +135,23 @@ def narrow(target: Target, value: Any, shift: int, zero_point: int, low: int, hi
     if shift:
         parts = [part >> filled(shift, native) for part in parts]
     words = [_packed(*pair, "int16") for pair in zip(parts[::2], parts[1::2], strict=True)]
+    return _finished(words, lanes, zero_point, low, high)
+
+
+def _finished(words: list[Any], lanes: int, zero_point: int, low: int, high: int) -> Any:
+    """clamp(value + zero_point, low, high) as int8 of int16 that were packed."""
     if zero_point:
-        offset = filled(zero_point, 2 * native, "int16")
-        dtype = f"int16x{2 * native}"
-        words = [tirx.call_llvm_pure_intrin(dtype, "llvm.sadd.sat", w, offset) for w in words]
+        count = lanes_of(words[0])
+        offset = filled(zero_point, count, "int16")
+        words = [
+            tirx.call_llvm_pure_intrin(f"int16x{count}", "llvm.sadd.sat", word, offset)
+            for word in words
+        ]
     packed = _packed(words[0], words[-1], "int8")
     if high < 127:
-        packed = tirx.min(packed, filled(high, 4 * native, "int8"))
+        packed = tirx.min(packed, filled(high, lanes_of(packed), "int8"))
     if low > -128:
-        packed = tirx.max(packed, filled(low, 4 * native, "int8"))
+        packed = tirx.max(packed, filled(low, lanes_of(packed), "int8"))
     return _in_order(packed, lanes)
 
 

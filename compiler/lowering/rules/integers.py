@@ -1,10 +1,12 @@
 """The integer arithmetic of docs/quantization.md on expressions of 32 bits."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from tvm import tirx
+from tvm import te, tirx
 
-from ....targets.cpu import integer_ops
+from ....targets.cpu import integer_ops, integer_x86
 from ...quantization.arithmetic import (
     GUESS,
     GUESS_SLOPE,
@@ -12,6 +14,7 @@ from ...quantization.arithmetic import (
     NEWTON_STEPS,
     NEWTON_THREE,
 )
+from ..builder import Array, KernelBuilder
 from ..math.floats import Lets
 
 Value = Any  # a TIR expression
@@ -39,6 +42,41 @@ def requantize(
     scaled = multiply_high(shifted(accumulator, shift), multiplier)
     inside = clamp(scaled, low - zero_point, high - zero_point)
     return (inside + tirx.const(zero_point, "int32")).astype("int8")
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """One multiplier per channel for `requantize`, as the core likes to read them.
+
+    Args:
+        read: The multiplier of a channel, or four times that.
+        times: 1 or 4.
+    """
+
+    read: Callable[[Any], Value]
+    times: int
+
+    @classmethod
+    def of(cls, multiplier: te.Tensor, kernel: KernelBuilder) -> "Multipliers":
+        """Four times as much on x86, where the largest has room for it."""
+        halves = integer_x86.rounds_halves(kernel.target) and kernel.is_constant(multiplier)
+        if not halves or not kernel.stays_small(multiplier):
+            return cls(multiplier, 1)
+        return cls(kernel.pack(multiplier, _times_four, "quadruple"), 4)
+
+    def requantize(
+        self, accumulator: Value, channel: Any, shift: int, zero_point: int, low: int, high: int
+    ) -> Value:
+        """`requantize` with the multiplier of a channel."""
+        multiplier = self.read(channel)
+        if self.times == 1:
+            return requantize(accumulator, multiplier, shift, zero_point, low, high)
+        value = shifted(accumulator, shift)
+        return integer_ops.requantize_by_halves(value, multiplier, zero_point, low, high)
+
+
+def _times_four(multiplier: Array) -> Array:
+    return 4 * multiplier
 
 
 def clamp(value: Value, low: int, high: int) -> Value:

@@ -19,7 +19,7 @@ from .convolution import Total, window_products
 from .gemm import Finish, accumulate, broadcast_read, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .integer_words import takes_words, word_convolution, word_product
-from .integers import centered, requantize
+from .integers import Multipliers, centered, requantize
 from .windows import Window, framed, split_index
 
 penjing = torch.ops.penjing
@@ -53,9 +53,10 @@ def conv_int8(
     total = _window_sums(
         x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
     )
+    scales = Multipliers.of(multiplier, kernel)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return requantize(value + bias(at[1]), multiplier(at[1]), shift, zero_point, low, high)
+        return scales.requantize(value + bias(at[1]), at[1], shift, zero_point, low, high)
 
     return finished(lambda at: total(*split_index(at)), out, finish)
 
@@ -120,9 +121,10 @@ def linear_int8(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """requantize(sum_k x[...,k] * w[n,k] + bias[n])."""
+    scales = Multipliers.of(multiplier, kernel)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return requantize(value + bias(at[-1]), multiplier(at[-1]), shift, zero_point, low, high)
+        return scales.requantize(value + bias(at[-1]), at[-1], shift, zero_point, low, high)
 
     return _row_sums(x, weight, out, kernel, finish)
 
