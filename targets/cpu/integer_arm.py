@@ -9,13 +9,17 @@ from ..target import Target
 from .integer_vectors import (
     BYTES,
     call_typed,
+    filled,
     in_halves,
+    joined,
     lanes_of,
+    part_of,
     typed,
     wide_multiply_high,
 )
 
 _SQRDMULH = {"aarch64": "llvm.aarch64.neon.sqrdmulh", "arm": "llvm.arm.neon.vqrdmulh"}
+_SQXTN = {"aarch64": "llvm.aarch64.neon.sqxtn", "arm": "llvm.arm.neon.vqmovns"}
 
 
 def is_arm(target: Target) -> bool:
@@ -45,9 +49,44 @@ def multiply_high(target: Target, a: Any, b: Any) -> Any:
     if lanes > 4 and lanes % 8 == 0:
         return in_halves(partial(multiply_high, target), a, b)
     if lanes in (2, 4):
-        name = next(f for arch, f in _SQRDMULH.items() if target.triple.startswith(arch))
-        return tirx.call_llvm_pure_intrin(typed("int32", lanes), name, a, b)
+        return tirx.call_llvm_pure_intrin(typed("int32", lanes), _named(_SQRDMULH, target), a, b)
     return wide_multiply_high(a, b)
+
+
+def narrow(target: Target, value: Any, shift: int, zero_point: int, low: int, high: int) -> Any:
+    """clamp((value >> shift) + zero_point, low, high) as int8; lanes are 4, 8 or 16.
+
+    In 16 bits, which saturate as int8 does later: SQSHRN or SQXTN, SQADD, SQXTN.
+    """
+    lanes = lanes_of(value)
+    halves = [_half(target, part_of(value, at, 4), shift) for at in range(0, lanes, 4)]
+    pairs = zip(halves[::2], halves[1::2], strict=True) if lanes > 4 else [(halves[0], halves[0])]
+    eights = [_bytes(target, joined(*pair), zero_point) for pair in pairs]
+    found = joined(*eights) if lanes == 16 else part_of(eights[0], 0, lanes)
+    if low > -128:
+        found = tirx.max(found, filled(low, lanes, "int8"))
+    return tirx.min(found, filled(high, lanes, "int8")) if high < 127 else found
+
+
+def _half(target: Target, value: Any, shift: int) -> Any:
+    """Four int32 >> shift, saturated to int16."""
+    if 1 <= shift <= 16 and target.triple.startswith("aarch64"):
+        amount = tirx.const(shift, "int32")
+        return tirx.call_llvm_pure_intrin("int16x4", "llvm.aarch64.neon.sqshrn", value, amount)
+    moved = value >> filled(shift, 4) if shift else value
+    return tirx.call_llvm_pure_intrin("int16x4", _named(_SQXTN, target), moved)
+
+
+def _bytes(target: Target, value: Any, zero_point: int) -> Any:
+    """Eight int16 + zero_point, saturated to int8."""
+    if zero_point:
+        point = filled(zero_point, 8, "int16")
+        value = tirx.call_llvm_pure_intrin("int16x8", "llvm.sadd.sat", value, point)
+    return tirx.call_llvm_pure_intrin("int8x8", _named(_SQXTN, target), value)
+
+
+def _named(names: dict[str, str], target: Target) -> str:
+    return next(name for arch, name in names.items() if target.triple.startswith(arch))
 
 
 def _pairwise(weights: Any, inputs: Any) -> Any:

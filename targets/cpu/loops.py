@@ -33,7 +33,7 @@ def stored_lanes(sch: Any, tail: Any, columns: int, target: Target) -> int:
     """
     lanes = target.lanes(32)
     narrows = str(stage_of(sch, tail).store.buffer.ty.dtype) == "int8"
-    most = 4 if narrows and not is_arm(target) else 1
+    most = 4 if narrows else 1
     vectors = max(1, columns // lanes)
     return min(columns, lanes) * next(count for count in (most, 2, 1) if vectors % count == 0)
 

@@ -40,8 +40,7 @@ def requantize(
 ) -> Value:
     """clamp(zero_point + multiply_high(acc * 2^shift, multiplier), low, high) as int8."""
     scaled = multiply_high(shifted(accumulator, shift), multiplier)
-    inside = clamp(scaled, low - zero_point, high - zero_point)
-    return (inside + tirx.const(zero_point, "int32")).astype("int8")
+    return narrow(scaled, low, high, zero_point=zero_point)
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,11 @@ class Multipliers:
 
 def _times_four(multiplier: Array) -> Array:
     return 4 * multiplier
+
+
+def narrow(value: Value, low: int, high: int, *, shift: int = 0, zero_point: int = 0) -> Value:
+    """clamp((value >> shift) + zero_point, low, high) as int8, without overflow."""
+    return integer_ops.narrow(value, low, high, shift=shift, zero_point=zero_point)
 
 
 def clamp(value: Value, low: int, high: int) -> Value:

@@ -13,7 +13,7 @@ from ..math.floats import like
 from ..registry import lowers
 from .gemm import broadcast_read
 from .indices import Index, compute
-from .integers import centered, clamp, requantize
+from .integers import centered, narrow, requantize
 from .pointwise import cast
 
 penjing = torch.ops.penjing
@@ -82,8 +82,7 @@ def affine_int8(
 
     def element(at: Sequence[Index]) -> Any:
         value = broadcast_read(x, at).astype("int32") * broadcast_read(multiplier, at)
-        moved = (value + broadcast_read(offset, at)) >> tirx.const(shift, "int32")
-        return clamp(moved, low, high).astype("int8")
+        return narrow(value + broadcast_read(offset, at), low, high, shift=shift)
 
     return compute(out.shape, element, "affine_int8")
 
@@ -206,5 +205,4 @@ def _float(value: Any) -> Any:
 
 
 def _narrowed(value: Any, offset: int, shift: int, low: int, high: int) -> Any:
-    moved = (value + tirx.const(offset, "int32")) >> tirx.const(shift, "int32")
-    return clamp(moved, low, high).astype("int8")
+    return narrow(value + tirx.const(offset, "int32"), low, high, shift=shift)
