@@ -54,7 +54,8 @@ def sentences(texts: Iterable[str]) -> tuple[str, ...]:
 def _is_prose(text: str) -> bool:
     words = text.split()
     small = sum(word.islower() for word in words)
-    return 6 <= len(words) <= 40 and bool(_PROSE.fullmatch(text)) and small > len(words) / 2
+    is_text = small > len(words) / 2 and "--" not in text  # no heading of a list of parameters
+    return 6 <= len(words) <= 40 and is_text and bool(_PROSE.fullmatch(text))
 
 
 @functools.cache
