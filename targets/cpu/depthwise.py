@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..target import Target
-from .nests import parallelize_tiles
+from .integer_ops import multiplies_words
+from .loops import stored_lanes
+from .nests import parallelize_tiles, schedule_nest
 from .peel import HINT, PEEL, PEEL_LANES
 from .stages import Stage, stage_of
 from .threads import is_worth_threads
@@ -49,12 +51,15 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product = stage.block
     slides = tuple(_slides(stage))
     lanes = min(target.lanes(_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
-    tile = tile_sizes(target, slides, stage.template == "depthwise")
     tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
+    beside = stored_lanes(sch, tail, stage.extents[-1], target) // lanes
+    beside = min(beside, 2) if multiplies_words(stage.store.value) else 1
+    tile = tile_sizes(target, slides, stage.template == "depthwise", beside)
     loops = sch.get_loops(tail)
     batch, space, o = loops[: -len(slides) - 1], loops[-len(slides) - 1 : -1], loops[-1]
-    vectors = _vectors(stage.extents[-1], lanes, math.prod(tile))
-    channels, *inside = _split(sch, o, vectors, lanes, hint=PEEL_LANES)
+    vectors = max(beside, _vectors(stage.extents[-1], lanes, math.prod(tile)))
+    stored = [vectors // beside, beside * lanes]
+    channels, *inside = _split(sch, o, *stored, hint=PEEL_LANES)
     pairs = [_split(sch, loop, size) for loop, size in zip(space, tile, strict=True)]
     outer, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     order = _order(target, slides, tile, outer, channels)
@@ -62,10 +67,26 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
     _straight(sch, [*inner, inside[0]], inside[1])
+    along = next(place for place, loop in enumerate(order) if loop is outer[-1])
+    made = _make_words(sch, stage, target, order[along - 1] if along else None)
     if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, batch, order[0])
     _accumulate(sch, stage, slides, math.prod(tile) * vectors, lanes)
-    return {stage.name, stage_of(sch, tail).name}
+    return {stage.name, stage_of(sch, tail).name} | made
+
+
+def _make_words(sch: Any, stage: Stage, target: Target, at: Any) -> set[str]:
+    """Make the words that a row of tiles reads before them, where they are made from bytes."""
+    if at is None or not multiplies_words(stage.store.value):
+        return set()
+    for block in sch.get_producers(stage.block):
+        words = stage_of(sch, block)
+        if words.kind == "injective" and not words.template:
+            sch.compute_at(block, at, preserve_unit_loops=True)
+            first = len(sch.get_loops(block)) - len(words.axes)
+            schedule_nest(sch, stage_of(sch, block), target, first=first, parallel=False)
+            return {words.name}
+    return set()
 
 
 def _accumulate(
@@ -97,13 +118,22 @@ def _rolled(slides: Sequence[Slide], accumulators: int) -> int:
 
 
 @functools.cache
-def tile_sizes(target: Target, slides: tuple[Slide, ...], weighted: bool) -> tuple[int, ...]:
-    """Neighboring positions per axis that make a tile: those with the fewest instructions."""
+def tile_sizes(
+    target: Target, slides: tuple[Slide, ...], weighted: bool, vectors: int = 1
+) -> tuple[int, ...]:
+    """Neighboring positions per axis that make a tile: those with the fewest instructions.
+
+    Args:
+        target: The CPU.
+        slides: How the window slides over each axis.
+        weighted: Whether inputs are multiplied by weights.
+        vectors: Of channels, which share the registers.
+    """
     *_, last = slides
     above = slides[-2] if len(slides) > 1 else Slide(1, 1, 1, 1)
     outside = math.prod(s.taps for s in slides[:-2])  # of a third axis
     best = min(
-        _candidates(target, above, last, outside, weighted),
+        _candidates(target, above, last, outside, weighted, vectors),
         key=lambda pair: (
             _instructions(target, above, last, outside, weighted, pair),
             math.prod(pair),
@@ -136,10 +166,10 @@ def _keeps_weights(target: Target, taps: int) -> bool:
 
 
 def _candidates(
-    target: Target, above: Slide, last: Slide, outside: int, weighted: bool
+    target: Target, above: Slide, last: Slide, outside: int, weighted: bool, vectors: int
 ) -> Iterator[tuple[int, int]]:
     taps = above.taps * last.taps * outside
-    most = most_accumulators(target, taps, last.stride, weighted)
+    most = max(1, most_accumulators(target, taps, last.stride, weighted) // vectors)
     rolled = taps * min(most, 4) > MOST_PRODUCTS
     most = max(1, min(most, MOST_PRODUCTS // (last.taps if rolled else taps)))
     tallest = min(above.outputs, 5 if above.stride == 1 else 2, most, 1 if rolled else most)

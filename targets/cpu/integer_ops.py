@@ -22,7 +22,7 @@ from .integer_vectors import (
     typed,
 )
 from .integer_x86 import takes_unsigned
-from .tiles import paired
+from .tiles import paired, spread
 
 _NAMES = ("dot", "word", "multiply_high", "narrow", "requantize")
 _OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE = tuple(
@@ -85,6 +85,8 @@ def multiplies_words(expression: Any) -> bool:
 
 def for_dots(target: Target) -> Target:
     """The core as a template of products should see it if they are of words."""
+    if takes_unsigned(target):
+        return spread(target)
     return paired(target) if sums_pairs(target) else target
 
 

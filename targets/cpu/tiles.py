@@ -20,6 +20,8 @@ _PACKING = 1.6  # instructions per vector of A that is copied, counted under an 
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
 _PAIR_REGISTERS = 25  # of 32, found by counting spills
+_SPREAD = "spread"  # beside LLVM's features: see `spread`
+_NARROWED = (1, 2, 4)  # vectors of int32 that become one of int8
 _BLOCK_FMAS = 336  # of one block of steps: a loop's overhead is then 1 % of its work
 
 
@@ -94,6 +96,8 @@ def most_rows(target: Target, vectors: int) -> int:
         spare = 3 if target.llvm_cpu in IN_ORDER else 1
         most = (4 if vectors > 2 else 6) if is_paired(target) else MOST_ROWS
         return min(most, (registers - spare - min(8, max(3, vectors))) // (vectors + 1))
+    if _SPREAD in target.features:  # LLVM spreads an element of each row before it multiplies
+        return (registers - 1 - vectors) // (vectors + 1)
     # Those of B, and one for A, which is broadcast from memory. LLVM wants some to load ahead.
     spare, tallest = (3, MOST_ROWS) if registers >= 32 else (1, 8)
     return min(tallest, (registers - spare - vectors) // vectors)
@@ -137,7 +141,8 @@ def _candidates(
     lanes = target.lanes(32)
     widest = 16 if is_arm(target) and not is_paired(target) else 8
     most = min(widest, -(-columns // lanes))
-    for vectors in [max(1, panel // lanes)] if panel else range(most, 0, -1):
+    widths = [v for v in range(most, 0, -1) if _SPREAD not in target.features or v in _NARROWED]
+    for vectors in [max(1, panel // lanes)] if panel else widths:
         tallest = min(rows, max(most_rows(target, vectors), int(vectors == 1)))
         for tall in [height] if height else range(tallest, 0, -1):
             for inside in (True, False):
@@ -203,6 +208,11 @@ def is_arm(target: Target) -> bool:
 def paired(target: Target) -> Target:
     """The core as products see it that sum pairs of int8: some registers are for those."""
     return replace(target, simd_registers=_PAIR_REGISTERS)
+
+
+def spread(target: Target) -> Target:
+    """The core as products see it whose instruction takes no element of a row from memory."""
+    return replace(target, features=(*target.features, _SPREAD))
 
 
 def is_paired(target: Target) -> bool:

