@@ -132,7 +132,6 @@ def test_module_trains_on(smaller: Program, data: list[torch.Tensor]) -> None:
 def test_onnx_file_gives_the_same(
     smaller: Program, data: list[torch.Tensor], tmp_path: Path
 ) -> None:
-    pytest.importorskip("onnxscript", reason="torch.onnx.export needs onnxscript")
     from onnx.reference import ReferenceEvaluator
 
     image, path = data[0][:1], tmp_path / "smaller.onnx"
