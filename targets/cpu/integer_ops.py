@@ -1,8 +1,9 @@
 """Operations on words of small integers, which a schedule treats as any other arithmetic.
 
-A word is four int8 side by side in the 32 bits of an int32. `dot(a, b)` is the sum of the products
-of what two words hold: one instruction where a core has it. To a template a product of int8 is then
-one of words, and its tiles, panels and loops are those of 32-bit floats.
+A word is four int8 side by side in the 32 bits of an int32; on x86 without VNNI it is two int16,
+that of weights two int8. `dot(a, b)` is the sum of the products of what two words hold: one
+instruction, or a few. To a template a product of int8 is then one of words, and its tiles, panels
+and loops are those of 32-bit floats.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ from .integer_vectors import (
     narrow_by_clamp,
     typed,
 )
-from .integer_x86 import takes_unsigned
+from .integer_x86 import is_x86, takes_halves, takes_unsigned
 from .tiles import paired, spread
 
 _NAMES = ("dot", "word", "multiply_high", "narrow", "requantize")
@@ -44,12 +45,12 @@ for _name in _OPERATIONS:
 
 
 def dot(weights: Any, inputs: Any) -> Any:
-    """The sum of the products of four int8 weights and four inputs, int32."""
+    """The sum of the products of the weights of one word and the inputs of another, int32."""
     return _call(_DOT, weights, inputs)
 
 
 def word(*elements: Any) -> Any:
-    """The word of four int8, the first one in its low bits."""
+    """The word of four int8, or of two as int16, the first one in its low bits."""
     return _call(_WORD, *elements)
 
 
@@ -75,7 +76,12 @@ def requantize_by_halves(value: Any, quadruple: Any, zero_point: int, low: int, 
 
 def has_dots(target: Target) -> bool:
     """Whether a few instructions multiply and add words."""
-    return "+dotprod" in target.features or sums_pairs(target) or takes_unsigned(target)
+    return "+dotprod" in target.features or sums_pairs(target) or is_x86(target)
+
+
+def word_length(target: Target) -> int:
+    """How many elements a word has."""
+    return 2 if takes_halves(target) else BYTES
 
 
 def multiplies_words(expression: Any) -> bool:
@@ -85,7 +91,7 @@ def multiplies_words(expression: Any) -> bool:
 
 def for_dots(target: Target) -> Target:
     """The core as a template of products should see it if they are of words."""
-    if takes_unsigned(target):
+    if is_x86(target):
         return spread(target)
     return paired(target) if sums_pairs(target) else target
 
@@ -116,6 +122,8 @@ def use_instructions(func: Any, target: Target) -> Any:
     def alone(node: Any) -> Any:
         if not _is(node, _DOT):
             return node
+        if takes_halves(target):
+            return integer_x86.dot_of_pairs(*node.args)
         return dot_by_bytes(*node.args, unsigned=takes_unsigned(target))
 
     body = tvm_ffi.structural_map(func.body, ((tirx.Add, added), (ir.Call, called)))
@@ -139,6 +147,8 @@ def _is(node: Any, name: str) -> bool:
 
 def _accumulate(target: Target, total: Any, weights: Any, inputs: Any) -> Any:
     """total + dot(weights, inputs)."""
+    if takes_halves(target):
+        return total + integer_x86.dot_of_pairs(weights, inputs)
     if takes_unsigned(target):
         return integer_x86.accumulate(total, weights, inputs)
     return integer_arm.accumulate(target, total, weights, inputs)
@@ -168,14 +178,16 @@ def _number(constant: Any) -> int:
 def _joined(elements: list[Any]) -> Any:
     """A word of loads that lie side by side as one load, of anything else by shifts."""
     lanes = lanes_of(elements[0])
+    count = len(elements)
+    bits = 32 // count
     if (start := _start(elements)) is not None:
-        place = tirx.Ramp(start, 1, BYTES * lanes)
+        place = tirx.Ramp(start, 1, count * lanes)
         load = tirx.BufferLoad(elements[0].source, [place])
-        return tirx.reinterpret(typed("int32", lanes), load)
+        return tirx.reinterpret(typed("int32", lanes), load.astype(f"int{bits}x{count * lanes}"))
     total = None
     for index, element in enumerate(elements):
-        byte = element.astype(typed("int32", lanes)) & filled(255, lanes)
-        part = byte << filled(8 * index, lanes) if index else byte
+        byte = element.astype(typed("int32", lanes)) & filled((1 << bits) - 1, lanes)
+        part = byte << filled(bits * index, lanes) if index else byte
         total = part if total is None else total | part
     return total
 
@@ -188,7 +200,7 @@ def _start(elements: list[Any]) -> Any:
         return None
     places = [element.indices[0] for element in elements]
     if isinstance(places[0], tirx.Ramp):
-        if any(not _is_number(place.stride, BYTES) for place in places):
+        if any(not _is_number(place.stride, len(elements)) for place in places):
             return None
         places = [place.base for place in places]
     analyzer = sym.Analyzer()

@@ -1,4 +1,4 @@
-"""Words of small integers on x86: VPDPBUSD; VPMULDQ for products of 32 bits."""
+"""Words of small integers on x86: VPDPBUSD or PMADDWD; PMULDQ for products of 32 bits."""
 
 from functools import partial
 from typing import Any
@@ -19,11 +19,22 @@ from .integer_vectors import (
 
 _PACKS = {128: "sse2.packss{}.128", 256: "avx2.packss{}", 512: "avx512.packss{}.512"}
 
+_PAIR_PRODUCTS = {128: "sse2.pmadd.wd", 256: "avx2.pmadd.wd", 512: "avx512.pmaddw.d.512"}
 _ROUNDED_PRODUCTS = {  # (a * b + 2^14) >> 15 of int16
     128: "ssse3.pmul.hr.sw.128",
     256: "avx2.pmul.hr.sw",
     512: "avx512.pmul.hr.sw.512",
 }
+
+
+def is_x86(target: Target) -> bool:
+    """Whether this file is about the target."""
+    return target.triple.startswith("x86_64")
+
+
+def takes_halves(target: Target) -> bool:
+    """Whether a word is two int16: as PMADDWD multiplies them, which never overflows."""
+    return is_x86(target) and not takes_unsigned(target)
 
 
 def takes_unsigned(target: Target) -> bool:
@@ -39,6 +50,23 @@ def accumulate(total: Any, weights: Any, inputs: Any) -> Any:
     name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
     operands = [tirx.reinterpret(f"int8x{4 * lanes}", value) for value in (inputs, weights)]
     return tirx.call_llvm_pure_intrin(f"int32x{lanes}", name, total, *operands)
+
+
+def dot_of_pairs(weights: Any, inputs: Any) -> Any:
+    """The products of two int8 weights, given as one int16, and of two int16 inputs, summed."""
+    stored = weights.value if isinstance(weights, tirx.Cast) else weights  # a template widens it
+    lanes = lanes_of(stored)
+    vector = inputs if lanes_of(inputs) == lanes else tirx.Broadcast(inputs, lanes)
+    pair = f"int16x{2 * lanes}"
+    wide = tirx.reinterpret(f"int8x{2 * lanes}", stored).astype(pair)
+    if 32 * lanes in _PAIR_PRODUCTS:
+        operands = (wide, tirx.reinterpret(pair, vector))
+        name = f"llvm.x86.{_PAIR_PRODUCTS[32 * lanes]}"
+        return tirx.call_llvm_pure_intrin(typed("int32", lanes), name, *operands)
+    both = tirx.reinterpret(typed("int32", lanes), wide)
+    half = filled(16, lanes)
+    low = ((both << half) >> half) * ((vector << half) >> half)
+    return low + (both >> half) * (vector >> half)
 
 
 def multiply_high(target: Target, a: Any, b: Any) -> Any:
@@ -114,12 +142,12 @@ def _interleaved(even: Any, odd: Any, places: list[int]) -> Any:
 
 def rounds_halves(target: Target) -> bool:
     """Whether results in halves of steps cost less than rounded ones: see `requantize`."""
-    return target.triple.startswith("x86_64")
+    return is_x86(target)
 
 
 def packs(target: Target, lanes: int) -> bool:
     """Whether `narrow` is for vectors of so many int32: two or four that fit a register."""
-    return target.triple.startswith("x86_64") and lanes in (
+    return is_x86(target) and lanes in (
         2 * target.lanes(32),
         4 * target.lanes(32),
     )

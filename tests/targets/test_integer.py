@@ -19,6 +19,7 @@ from penjing.compiler.pass_manager import optimize
 from penjing.passes import FoldQuantization
 from penjing.targets.cpu.codegen import assembly, lower_kernel
 from penjing.targets.cpu.schedule import schedule_kernel
+from penjing.targets.host import runs_here
 from penjing.targets.registry import get
 from penjing.targets.target import Target
 
@@ -29,8 +30,11 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "arm-a76": (r"\s+sdot\s", 1.2),
     "arm-a55": (r"\s+sdot\s", 1.2),
     "arm-a72": (r"\s+sadalp\s", 3.65),
+    "x86-64-v2": (r"\s+pmaddwd\s", 3.6),
+    "x86-64-v4": (r"\s+vpmaddwd\s", 2.6),
     "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.75),
 }
+X86 = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
 ARM = ["arm-a55", "arm-a72", "arm-a76"]
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "linear": (lambda: nn.Linear(37, 53), (9, 37)),
@@ -74,6 +78,14 @@ def check_bytes(layer: str, target: str, threads: int = 1) -> None:
 @pytest.mark.parametrize("layer", sorted(LAYERS))
 def test_host_gives_the_bytes_of_pytorch(layer: str) -> None:
     check_bytes(layer, "host")
+
+
+@pytest.mark.parametrize("target", X86)
+@pytest.mark.parametrize("layer", ["linear", "window", "depthwise", "tall depthwise"])
+def test_x86_without_dots_gives_the_same(layer: str, target: str) -> None:
+    if not runs_here(get(target)):
+        pytest.skip(f"this machine cannot run {target}")
+    check_bytes(layer, target)
 
 
 @pytest.mark.parametrize("layer", ["linear", "window", "depthwise"])

@@ -1,18 +1,18 @@
 """Depthwise convolutions of int8 on words: the taps of a column of the window are one word.
 
-A word holds what up to four rows of the image have at one place, so neighboring windows of a row
+A word holds what some rows of the image have at one place, so neighboring windows of a row
 read the same words. They are made row by row while the kernel runs.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tvm import te
 
-from ....targets.cpu.integer_ops import dot
-from ....targets.cpu.integer_vectors import BYTES
-from ....targets.cpu.integer_x86 import takes_unsigned
+from ....targets.cpu.integer_ops import dot, word_length
+from ....targets.cpu.integer_x86 import is_x86
 from ..builder import Array, KernelBuilder
 from .indices import Index, shape_of
 from .integer_words import correction, pack_words, word_reader
@@ -23,11 +23,11 @@ from .windows import Images, Window
 def takes_columns(images: Images, weight: te.Tensor, kernel: KernelBuilder) -> bool:
     """Whether a convolution is depthwise, and best computed on words of columns.
 
-    Where dots multiply signed inputs, cores have better instructions for single rows.
+    ARM has better instructions, for single rows.
     """
     channels, depth, *taps = shape_of(weight)
     plain = depth == 1 and channels == images.channels and len(taps) == 2
-    return plain and takes_unsigned(kernel.target) and kernel.is_constant(weight)
+    return plain and is_x86(kernel.target) and kernel.is_constant(weight)
 
 
 def column_convolution(
@@ -39,7 +39,8 @@ def column_convolution(
 ) -> Found:
     """The sums of a depthwise convolution; images channels last, with their border."""
     channels, _, height, width = shape_of(weight)
-    count = -(-height // BYTES)
+    length = word_length(kernel.target)
+    count = -(-height // length)
     read = word_reader(kernel)
     columns = images.space[1]
 
@@ -53,7 +54,7 @@ def column_convolution(
 
     shape = (images.batch, sizes[0], count, columns, channels)
     words = te.compute(shape, element, name="columns")
-    packed = kernel.pack(weight, pack_columns, "columns")
+    packed = kernel.pack(weight, partial(pack_columns, length=length), "columns")
 
     def product(n: Index, o: Index, position: Sequence[Index], taps: Sequence[Any]) -> Any:
         place = position[1] * window.stride[1] + taps[1] * window.dilation[1]
@@ -68,7 +69,7 @@ def column_convolution(
     return lambda n, o, position: found(n, o, position) + rest(o)
 
 
-def pack_columns(weight: Array) -> Array:
+def pack_columns(weight: Array, *, length: int) -> Array:
     """[o, 1, rows, columns] int8 -> [words of rows, columns, o], zeros added."""
-    words = pack_words(np.moveaxis(weight[:, 0], 1, -1))  # [o, columns, words]
+    words = pack_words(np.moveaxis(weight[:, 0], 1, -1), length)  # [o, columns, words]
     return np.moveaxis(words, (2, 1, 0), (0, 1, 2))

@@ -1,4 +1,4 @@
-"""Products of int8 on words of four: see targets/cpu/integer_ops.py.
+"""Products of int8 on words: see targets/cpu/integer_ops.py.
 
 The left operand is copied to where the words of one sum lie side by side, and end with zeros if
 they have to; the weights are packed in panels of words. The stages are then those of float32.
@@ -15,7 +15,7 @@ from tvm import te, tirx
 
 from ....targets.cpu.conv import conv_tile
 from ....targets.cpu.integer_arm import sums_pairs
-from ....targets.cpu.integer_ops import dot, for_dots, has_dots, word
+from ....targets.cpu.integer_ops import dot, for_dots, has_dots, word, word_length
 from ....targets.cpu.integer_vectors import BYTES
 from ....targets.cpu.integer_x86 import takes_unsigned
 from ....targets.cpu.tiles import product_tile
@@ -46,9 +46,11 @@ def word_product(
 ) -> Callable[[Index, Index], Any]:
     """P(m, n) = sum_k left(m, k) * weight[n, k, 1...]; `extents` are those of m and k."""
     rows, depth = extents
-    columns, count = int(weight.shape[0]), -(-depth // BYTES)
+    length = word_length(kernel.target)
+    columns, count = int(weight.shape[0]), -(-depth // length)
     tile = product_tile(for_dots(kernel.target), rows, columns, count, packs=True)
-    transform = partial(_pack_matrix, width=tile.columns, pairs=sums_pairs(kernel.target))
+    pairs = sums_pairs(kernel.target)
+    transform = partial(_pack_matrix, width=tile.columns, length=length, pairs=pairs)
     packed = kernel.pack(weight, transform, f"words{tile.columns}")
     right = replace(read_in_panels(packed, columns, SUMS, kernel), tile=tile, multiply=dot)
     read = word_reader(kernel)
@@ -76,7 +78,8 @@ def word_convolution(
     target = for_dots(kernel.target)
     tile = conv_tile(target, sizes[-1], channels, count * math.prod(taps[:-1]))
     panel = tile.columns
-    transform = partial(pack_windows, panel=panel, pairs=sums_pairs(kernel.target))
+    options = {"length": word_length(kernel.target), "pairs": sums_pairs(kernel.target)}
+    transform = partial(pack_windows, panel=panel, **options)
     packed = kernel.pack(weight, transform, f"words{panel}")
     axes = [te.reduce_axis((0, size), name="t") for size in taps[:-1]]
     k = te.reduce_axis((0, count), name="k")
@@ -123,32 +126,32 @@ def _row_words(
 
         return joined(read, k, length)
 
-    shape = (images.batch, *images.space[:-1], columns, -(-length // BYTES))
+    shape = (images.batch, *images.space[:-1], columns, -(-length // word_length(kernel.target)))
     return te.compute(shape, element, name="words")
 
 
-def pack_windows(weight: Array, *, panel: int, pairs: bool = False) -> Array:
+def pack_windows(weight: Array, *, panel: int, length: int = BYTES, pairs: bool = False) -> Array:
     """[o, c, taps...] int8 -> [o / panel, taps but the last..., words, panel], zeros added.
 
     The words of a row of taps hold its channels, one tap after the other.
     """
     padded = np.pad(weight, [(0, -len(weight) % panel)] + [(0, 0)] * (weight.ndim - 1))
     rows = np.moveaxis(padded, 1, -1)  # [o, taps..., c]
-    words = pack_words(rows.reshape(*rows.shape[:-2], -1))
+    words = pack_words(rows.reshape(*rows.shape[:-2], -1), length)
     panels = np.moveaxis(words.reshape(-1, panel, *words.shape[1:]), 1, -1)
     return in_pairs(panels) if pairs else panels
 
 
-def pack_words(values: Array) -> Array:
-    """[..., k] int8 -> [..., k / 4] int32, the first of four in the low bits, zeros added."""
-    padding = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % BYTES)]
-    return np.ascontiguousarray(np.pad(values, padding)).view("<i4")
+def pack_words(values: Array, length: int = BYTES) -> Array:
+    """[..., k] int8 -> [..., k / length] integers, the first in the low bits, zeros added."""
+    padding = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % length)]
+    return np.ascontiguousarray(np.pad(values, padding)).view(f"<i{length}")
 
 
-def _pack_matrix(weight: Array, *, width: int, pairs: bool) -> Array:
+def _pack_matrix(weight: Array, *, width: int, length: int, pairs: bool) -> Array:
     """[n, k, 1...] int8 -> [n / width, words, width], the last panel zero-padded."""
     matrix = weight.reshape(weight.shape[:2])
-    panels = pack_matrix(pack_words(matrix), width=width, k_last=True, taps=0)
+    panels = pack_matrix(pack_words(matrix, length), width=width, k_last=True, taps=0)
     return in_pairs(panels) if pairs else panels
 
 
@@ -162,9 +165,10 @@ def in_pairs(panels: Array) -> Array:
 
 def word_reader(kernel: KernelBuilder) -> Callable[[Callable[[Index], Any], Index, int], Any]:
     """How to make a word of inputs: as `_word`, plus 128 where they are taken as uint8."""
+    length = word_length(kernel.target)
     if not takes_unsigned(kernel.target):
-        return _word
-    return lambda read, index, count: _word(read, index, count) ^ tirx.const(_SIGNS, "int32")
+        return partial(_word, length=length)
+    return lambda *read: _word(*read, length=length) ^ tirx.const(_SIGNS, "int32")
 
 
 def correction(weight: te.Tensor, kernel: KernelBuilder) -> Callable[[Index], Any]:
@@ -181,11 +185,11 @@ def _sums_of_steps(weight: Array) -> Array:
     return np.asarray((-128 * total).astype(np.int32))
 
 
-def _word(read: Callable[[Index], Any], index: Index, count: int) -> Any:
-    """The word of the elements from 4 * index on, of `count`."""
+def _word(read: Callable[[Index], Any], index: Index, count: int, *, length: int) -> Any:
+    """The word of the elements from index * length on, of `count`."""
     elements = []
-    for offset in range(BYTES):
-        place = index * BYTES + offset
-        inside = within(place, 0, count, count + -count % BYTES) if count % BYTES else []
+    for offset in range(length):
+        place = index * length + offset
+        inside = within(place, 0, count, count + -count % length) if count % length else []
         elements.append(guarded(inside, read(place), tirx.const(0, "int8")))
     return word(*elements)
