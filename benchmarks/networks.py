@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from penjing.compiler.ir.program import Program
-
 from .gpt2 import decode_step
 from .layers import LAYERS
-from .quantized import SUFFIX, quantized
+
+if TYPE_CHECKING:  # other runtimes import this where there is no penjing
+    from penjing.compiler.ir.program import Program
 
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]
+
+SUFFIX = "_int8"
 
 
 def mobilenet_v2() -> Network:
@@ -102,14 +105,23 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 INT8 = tuple(f"{name}{SUFFIX}" for name in NETWORKS if name != "gpt2_decode")
 
 
-def build(name: str) -> tuple[nn.Module | Program, tuple[torch.Tensor, ...]]:
+def build(name: str) -> tuple["nn.Module | Program", tuple[torch.Tensor, ...]]:
     """A network or a layer by its name, and its inputs: always the same.
 
     A name that ends with "_int8" is that of the quantized program.
     """
+    if not name.endswith(SUFFIX):
+        return build_float(name)
+    from .quantized import quantized
+
+    return quantized(*build_float(name.removesuffix(SUFFIX)))
+
+
+def build_float(name: str) -> Network:
+    """A network or a layer as it is, in evaluation mode, and its inputs."""
     torch.manual_seed(0)
-    model, inputs = {**NETWORKS, **LAYERS}[name.removesuffix(SUFFIX)]()
-    return quantized(model.eval(), inputs) if name.endswith(SUFFIX) else (model.eval(), inputs)
+    model, inputs = {**NETWORKS, **LAYERS}[name]()
+    return model.eval(), inputs
 
 
 class HiddenState(nn.Module):

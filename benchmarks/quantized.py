@@ -8,7 +8,6 @@ from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
 from penjing.passes import Quantize
 
-SUFFIX = "_int8"
 _BATCHES = 2  # ranges of random numbers do not get better with more
 
 Inputs = tuple[torch.Tensor, ...]

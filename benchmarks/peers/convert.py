@@ -1,6 +1,9 @@
 """Convert a network into the files of a runtime, with the inputs and torch's outputs beside them.
 
 python -m benchmarks.peers.convert RUNTIME NETWORK FOLDER
+
+A network with the suffix "_int8" is quantized, by the runtime's own tool; what it gives is compared
+with the outputs in float32.
 """
 
 import subprocess
@@ -14,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..networks import build
+from ..networks import SUFFIX, build_float
+from . import quantize
 
 Inputs = tuple[torch.Tensor, ...]
 _LONGEST = 160  # characters of a refusal
@@ -24,7 +28,8 @@ def main() -> None:
     """Write FOLDER, or FOLDER/refused with the reason why it cannot be."""
     runtime, network, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     warnings.simplefilter("ignore")
-    model, inputs = build(network)
+    model, inputs = build_float(network.removesuffix(SUFFIX))
+    converters = INT8 if network.endswith(SUFFIX) else CONVERTERS
     if (runtime, network) == ("ncnn", "minilm"):
         inputs = _with_float_mask(*inputs)
     with torch.inference_mode():
@@ -33,7 +38,9 @@ def main() -> None:
         _save_values(folder / "expected.npz", result if isinstance(result, tuple) else (result,))
     try:
         with torch.no_grad():
-            CONVERTERS[runtime](model, inputs, folder)
+            if runtime not in converters:
+                raise NotImplementedError(f"{runtime} is not measured with int8")
+            converters[runtime](model, inputs, folder)
     except Exception as error:
         text = next(iter(str(error).strip().splitlines()), "").replace(str(Path.home()), "~")
         (folder / "refused").write_text(f"{type(error).__name__}: {text}"[:_LONGEST])
@@ -69,11 +76,29 @@ def _to_ncnn(model: nn.Module, inputs: Inputs, folder: Path) -> None:
         file.unlink()
 
 
+def _to_int8_onnx(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    """For OpenVINO, which has scales of activations in the model."""
+    quantize.to_onnx(model, inputs, folder, dynamic=False)
+
+
+def _to_own_int8_onnx(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    """For onnxruntime, in the way that it advises for the kind of network."""
+    has_tokens = not all(tensor.is_floating_point() for tensor in inputs)
+    quantize.to_onnx(model, inputs, folder, dynamic=has_tokens)
+
+
+def _to_int8_executorch(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    _save_executorch(quantize.to_executorch(model, inputs), folder)
+
+
 def _to_executorch(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    _save_executorch(torch.export.export(model, inputs), folder)
+
+
+def _save_executorch(exported: Any, folder: Path) -> None:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    exported = torch.export.export(model, inputs)
     edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
     (folder / "model.pte").write_bytes(edge.to_executorch().buffer)
 
@@ -88,11 +113,16 @@ def _keep(model: nn.Module, inputs: Inputs, folder: Path) -> None:
     """Torch runs the model itself."""
 
 
-def _to_penjing(threads: int) -> Callable[[nn.Module, Inputs, Path], None]:
+def _to_penjing(threads: int, *, int8: bool = False) -> Callable[[nn.Module, Inputs, Path], None]:
     def convert(model: nn.Module, inputs: Inputs, folder: Path) -> None:
         import penjing
 
-        penjing.compile(model, inputs, target="host", threads=threads).save(folder)
+        program: Any = model
+        if int8:
+            from ..quantized import quantized
+
+            program, inputs = quantized(model, inputs)
+        penjing.compile(program, inputs, target="host", threads=threads).save(folder)
 
     return convert
 
@@ -107,6 +137,14 @@ CONVERTERS: dict[str, Callable[[nn.Module, Inputs, Path], None]] = {
     "litert": _to_litert,
     "eager": _keep,
     "inductor": _keep,
+}
+
+INT8: dict[str, Callable[[nn.Module, Inputs, Path], None]] = {
+    "penjing-1": _to_penjing(1, int8=True),
+    "penjing-2": _to_penjing(2, int8=True),
+    "onnxruntime": _to_own_int8_onnx,
+    "openvino": _to_int8_onnx,
+    "executorch": _to_int8_executorch,
 }
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _MODULES = {
     "eager": (["torch"], ["torch"]),
     "inductor": (["torch"], ["torch"]),
 }
-_SOURCES = ("networks.py", "gpt2.py", "layers.py")
+_SOURCES = ("networks.py", "gpt2.py", "layers.py", "peers/quantize.py")
 _CONVERSIONS = "1"  # other files after a change in convert.py: another number
 
 
