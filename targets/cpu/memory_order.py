@@ -27,8 +27,8 @@ def keep_order() -> Any:
 
 def define_order(func: Any) -> Any:
     """Give LLVM the definition of what `keep_order` calls, if the function does."""
-    calls = (call for call in collect(func.body, ir.Call) if call.args)
-    if not any(getattr(call.args[0], "value", None) == _NAME for call in calls):
+    firsts = (call.args[0] for call in collect(func.body, ir.Call) if call.args)
+    if not any(isinstance(name, ir.StringImm) and name.value == _NAME for name in firsts):
         return func
     definition = ir.StringImm(_DEFINITION)
     body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", definition, func.body)
