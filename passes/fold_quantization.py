@@ -14,14 +14,21 @@ from .integer.moves import cancel, move_integers, quantize_constant, quantize_ea
 from .integer.pointwise import POINTWISE, rescaled, table
 from .integer.products import LAYERS, PRODUCTS, to_float
 from .integer.reductions import REDUCTIONS
+from .integer.transposed import TRANSPOSED
+from .integer.transposed import to_float as transposed_to_float
 from .integer.unsigned import make_signed
 from .integer.values import DEQUANTIZE, QUANTIZE, Target, quantized, target_of
 
 _RULES: dict[Any, Callable[[Program, Target], Node | str]] = {
     **PRODUCTS,
+    **TRANSPOSED,
     **ATTENTIONS,
     **REDUCTIONS,
     **POINTWISE,
+}
+_TO_FLOAT: dict[Any, Callable[[Program, Node], Node | str]] = {
+    **dict.fromkeys(LAYERS, to_float),
+    **dict.fromkeys(TRANSPOSED, transposed_to_float),
 }
 _MOST_SWEEPS = 1000
 
@@ -85,9 +92,8 @@ def _leave_integers(program: Program) -> int:
     """Let layers of integers whose results stay real sum integers; the number of them."""
     count = 0
     for node in list(program.graph.nodes):
-        if node.target not in LAYERS:
-            continue
-        value = to_float(program, node)
+        rule = _TO_FLOAT.get(node.target)
+        value = None if rule is None else rule(program, node)
         if isinstance(value, Node):
             replace_by(node, value)
             count += 1

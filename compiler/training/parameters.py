@@ -99,9 +99,14 @@ def keep_zeros(program: Program, node: Node) -> None:
         reader.meta[_ZEROS_STAY] = True
 
 
+def zeros_stay(node: Node) -> bool:
+    """Whether the weight that `node` reads is marked."""
+    return bool(node.meta.get(_ZEROS_STAY))
+
+
 def masks_of(program: Program) -> dict[str, Tensor]:
     """For each marked weight, which elements may change: those that are not zero."""
-    marked = [n for n in program.graph.find_nodes(op="get_attr") if n.meta.get(_ZEROS_STAY)]
+    marked = [n for n in program.graph.find_nodes(op="get_attr") if zeros_stay(n)]
     return {str(node.target): program.weight(node).detach() != 0 for node in marked}
 
 

@@ -21,7 +21,10 @@ from .values import (
 
 _ATEN = torch.ops.aten
 # Operators that only move elements of their first operand, and take integers as they take floats.
+_JOINS = {_ATEN.maximum.default, _ATEN.minimum.default}  # of integers of the same steps
 _MOVES = {
+    _ATEN.amax.default,
+    _ATEN.amin.default,
     _ATEN.reshape.default,
     _ATEN.permute.default,
     _ATEN.slice.Tensor,
@@ -56,7 +59,7 @@ def move_integers(node: Node) -> bool:
     """Rewrite move(dequantize(x)) to dequantize(move(x)) at a node, if it is one."""
     if not node.args or node.op != "call_function":
         return False
-    if node.target is _ATEN.cat.default:
+    if node.target is _ATEN.cat.default or node.target in _JOINS:
         return _join_integers(node)
     x = quantized(node.args[0])
     if x is None:
@@ -81,6 +84,10 @@ def quantize_early(node: Node) -> bool:
     if moved.target is _ATEN.cat.default:
         parts = [quantized_again(node, part, found) for part in _parts(moved)]
         replace_by(node, insert_call(node, moved.target, parts, *moved.args[1:]))
+        return True
+    if moved.target in _JOINS and len({quantized(part) for part in moved.args} - {None}) == 2:
+        operands = [quantized_again(node, operand, found) for operand in moved.args]
+        replace_by(node, insert_call(node, moved.target, *operands))
         return True
     source = moved.args[0] if moved.args else None
     if moved.target not in _EARLY or not isinstance(source, Node) or len(source.users) > 1:
@@ -125,14 +132,16 @@ def share_quantized(node: Node, known: dict[Any, Node]) -> bool:
 
 
 def _join_integers(node: Node) -> bool:
-    """cat(dequantize(x), dequantize(y)) where both have the same steps."""
-    parts = [quantized(part) for part in _parts(node)]
+    """cat(dequantize(x), dequantize(y)), or the larger, where both have the same steps."""
+    is_cat = node.target is _ATEN.cat.default
+    parts = [quantized(part) for part in (_parts(node) if is_cat else node.args)]
     ranges = {None if part is None else part.range for part in parts}
     (only,) = ranges if len(ranges) == 1 else (None,)
     if only is None:
         return False
     integers = [part.node for part in parts if part is not None]
-    joined = insert_call(node, node.target, integers, *node.args[1:])
+    operands = (integers, *node.args[1:]) if is_cat else integers
+    joined = insert_call(node, node.target, *operands)
     replace_by(node, dequantized(node, joined, only))
     return True
 

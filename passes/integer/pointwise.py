@@ -45,12 +45,16 @@ def pair_sum(program: Program, target: Target) -> Node | str:
     arguments = arguments_of(target.root)
     x, y = quantized(arguments["self"]), quantized(arguments["other"])
     sign = -1.0 if target.root.target is _ATEN.sub.Tensor else 1.0
+    alpha = sign * arguments["alpha"]
     added = constant(program, arguments["other"]) if y is None else None
     if x is not None and added is not None:
-        return affine(program, target, x, torch.ones(1), added * sign * arguments["alpha"])
+        return affine(program, target, x, torch.ones(1), added * alpha)
+    added = constant(program, arguments["self"]) if x is None else None
+    if y is not None and added is not None:
+        return affine(program, target, y, torch.tensor([alpha]), added)
     if x is None or y is None:
         return NOT_QUANTIZED
-    factors = target.factor, target.factor * sign * arguments["alpha"]
+    factors = target.factor, target.factor * alpha
     plan = PairSum.of(x.range, y.range, target.range, factors)
     return insert_call(
         target.quantize,
@@ -73,6 +77,9 @@ def product(program: Program, target: Target) -> Node | str:
     factors = constant(program, arguments["other"]) if y is None else None
     if x is not None and factors is not None:
         return affine(program, target, x, factors, torch.zeros(1))
+    factors = constant(program, arguments["self"]) if x is None else None
+    if y is not None and factors is not None:
+        return affine(program, target, y, factors, torch.zeros(1))
     if x is None or y is None:
         return NOT_QUANTIZED
     scale = target.factor * x.range.scale * y.range.scale / target.range.scale
@@ -86,6 +93,15 @@ def product(program: Program, target: Target) -> Node | str:
         *Rescaling.of_one(scale),
         *target.bounds,
     )
+
+
+def quotient(program: Program, target: Target) -> Node | str:
+    """x / constant -> affine_int8."""
+    arguments = arguments_of(target.root)
+    x, divisor = quantized(arguments["self"]), constant(program, arguments["other"])
+    if x is None or divisor is None:
+        return "a quotient of two values" if x is not None else NOT_QUANTIZED
+    return affine(program, target, x, 1 / divisor.double(), torch.zeros(1))
 
 
 def affine(
@@ -165,4 +181,5 @@ POINTWISE = {
     _ATEN.add.Tensor: pair_sum,
     _ATEN.sub.Tensor: pair_sum,
     _ATEN.mul.Tensor: product,
+    _ATEN.div.Tensor: quotient,
 }

@@ -28,40 +28,49 @@ _MOST_DEPTH = 2**31 // 255**2  # products of two activations that fit 32 bits
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """A convolution or linear layer of quantized operands: y = steps * (x * weight) + bias."""
+class Layer:
+    """A convolution or linear layer of quantized operands: y = steps * (x * weight) + bias.
+
+    Args:
+        node: What it comes from.
+        x: Its input.
+        weight: int8 [O, ...].
+        steps: float64 [O].
+        bias: float64 [O].
+        window: Stride, padding, dilation and groups of a convolution; nothing for a linear layer.
+    """
 
     node: Node
     x: Quantized
-    weight: Tensor  # int8 [O, ...]
-    steps: Tensor  # float64 [O]
-    bias: Tensor  # float64 [O]
+    weight: Tensor
+    steps: Tensor
+    bias: Tensor
+    window: tuple[Any, ...]
 
     def constants(self) -> LayerConstants:
         """Its integers."""
         return LayerConstants.of(self.weight, self.steps, self.bias, self.x.range)
 
-    def window(self) -> list[Any]:
-        """The options of a convolution as conv_int8 takes them; nothing for a linear layer."""
-        if self.weight.dim() == 2:
-            return []
-        arguments, rank = arguments_of(self.node), self.weight.dim() - 2
-        sizes = [_each(arguments[name], rank) for name in ("stride", "padding", "dilation")]
-        return [*sizes, arguments["groups"], self.x.range.zero_point]
+    def options(self) -> tuple[Any, ...]:
+        """The window as conv_int8 takes it."""
+        return (*self.window, self.x.range.zero_point) if self.window else ()
 
 
 def requantized(program: Program, target: Target) -> Node | str:
     """A layer of quantized operands as conv_int8 or linear_int8."""
     layer = _layer(program, target.root)
-    return layer if isinstance(layer, str) else _requantized(program, target, layer)
+    return layer if isinstance(layer, str) else insert_requantized(program, target, layer)
 
 
 def to_float(program: Program, node: Node) -> Node | str:
     """A layer of quantized operands, whose result is none, as conv_ or linear_int8_to_float."""
-    layer = _layer(program, node) if node.target in LAYERS else f"{node.target} is no layer"
-    if isinstance(layer, str):
-        return layer
-    constants = layer.constants()
+    layer = _layer(program, node)
+    return layer if isinstance(layer, str) else insert_to_float(program, layer)
+
+
+def insert_to_float(program: Program, layer: Layer) -> Node:
+    """conv_int8_to_float or linear_int8_to_float in front of what a layer comes from."""
+    node, constants = layer.node, layer.constants()
     is_linear = layer.weight.dim() == 2
     operator = _PENJING.linear_int8_to_float if is_linear else _PENJING.conv_int8_to_float
     return insert_call(
@@ -71,7 +80,7 @@ def to_float(program: Program, node: Node) -> Node | str:
         add_constant(program, node, "weight_int8", constants.weight),
         add_constant(program, node, "bias_int32", constants.bias),
         add_constant(program, node, "scale", constants.steps.float()),
-        *layer.window(),
+        *layer.options(),
     )
 
 
@@ -83,7 +92,7 @@ def matmul(program: Program, target: Target) -> Node | str:
         return "the left operand is not quantized"
     if weight is not None:
         layer = _layer(program, target.root)
-        return layer if isinstance(layer, str) else _requantized(program, target, layer)
+        return layer if isinstance(layer, str) else insert_requantized(program, target, layer)
     if y is None:
         return "the right operand is not quantized"
     if min(len(shape_of(x.node)), len(shape_of(y.node))) < 2:
@@ -124,10 +133,10 @@ def batch_norm(program: Program, target: Target) -> Node | str:
     if isinstance(layer, str):
         return layer
     normal = replace(layer, steps=layer.steps * scale, bias=layer.bias * scale + added)
-    return _requantized(program, target, normal)
+    return insert_requantized(program, target, normal)
 
 
-def _layer(program: Program, node: Node) -> _Layer | str:
+def _layer(program: Program, node: Node) -> Layer | str:
     """A convolution, linear layer or product with a matrix as a layer, or why it is none."""
     arguments = arguments_of(node)
     is_product = node.target is _ATEN.matmul.default
@@ -149,10 +158,17 @@ def _layer(program: Program, node: Node) -> _Layer | str:
     if rank < 2 or (rank > 2 and len(shape_of(x.node)) != rank):
         return "images without a batch axis, or a weight that is a vector"
     added = torch.zeros(len(scales)) if bias is None else bias
-    return _Layer(node, x, weight.integers, x.range.scale * scales, added.double())
+    window = _window(arguments, rank - 2) if rank > 2 else ()
+    return Layer(node, x, weight.integers, x.range.scale * scales, added.double(), window)
 
 
-def _requantized(program: Program, target: Target, layer: _Layer) -> Node:
+def _window(arguments: dict[str, Any], rank: int) -> tuple[Any, ...]:
+    sizes = [each_axis(arguments[name], rank) for name in ("stride", "padding", "dilation")]
+    return (*sizes, arguments["groups"])
+
+
+def insert_requantized(program: Program, target: Target, layer: Layer) -> Node:
+    """conv_int8 or linear_int8 in front of the quantize node of a target."""
     constants = layer.constants()
     rescaling = Rescaling.of(constants.steps * target.factor / target.range.scale)
     is_linear = layer.weight.dim() == 2
@@ -164,13 +180,13 @@ def _requantized(program: Program, target: Target, layer: _Layer) -> Node:
         add_constant(program, layer.node, "weight_int8", constants.weight),
         add_constant(program, layer.node, "bias_int32", constants.bias),
         add_constant(program, layer.node, "multiplier", rescaling.multipliers),
-        *layer.window(),
+        *layer.options(),
         rescaling.shift,
         *target.bounds,
     )
 
 
-def _each(value: Any, rank: int) -> list[int]:
+def each_axis(value: Any, rank: int) -> list[int]:
     """An option that ATen gives once for all axes or once for each."""
     values = [value] if isinstance(value, int) else list(value)
     return values * rank if len(values) == 1 else values

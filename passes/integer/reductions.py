@@ -24,13 +24,14 @@ _MOST_IN_MEAN = 2**31 // 255
 
 
 def mean(program: Program, target: Target) -> Node | str:
-    """The mean over some axes, as mean_int8."""
+    """The mean or the sum over some axes, as mean_int8."""
     arguments = arguments_of(target.root)
     x = quantized(arguments["self"])
     if x is None:
         return NOT_QUANTIZED
     shape = shape_of(x.node)
-    if target.root.target is _ATEN.mean.dim:
+    is_sum = target.root.target is _ATEN.sum.dim_IntList
+    if is_sum or target.root.target is _ATEN.mean.dim:
         dims, keep = arguments["dim"] or list(range(len(shape))), arguments["keepdim"]
     else:
         rank = len(shape) - 2
@@ -38,6 +39,7 @@ def mean(program: Program, target: Target) -> Node | str:
             return _adaptive_pool(target, x)
         dims, keep = list(range(2, len(shape))), True
     count = math.prod(shape[dim] for dim in dims)
+    factor = target.factor if is_sum else target.factor / count
     if count > _MOST_IN_MEAN:
         return f"sums of more than {_MOST_IN_MEAN} elements may not fit 32 bits"
     return insert_call(
@@ -47,7 +49,7 @@ def mean(program: Program, target: Target) -> Node | str:
         list(dims),
         keep,
         x.range.zero_point,
-        *Rescaling.of_one(target.factor * x.range.scale / target.range.scale / count),
+        *Rescaling.of_one(factor * x.range.scale / target.range.scale),
         *target.bounds,
     )
 
@@ -181,6 +183,7 @@ def _affine(
 
 REDUCTIONS = {
     _ATEN.mean.dim: mean,
+    _ATEN.sum.dim_IntList: mean,
     _ATEN.adaptive_avg_pool1d.default: mean,
     _ATEN.adaptive_avg_pool2d.default: mean,
     _ATEN.adaptive_avg_pool3d.default: mean,

@@ -14,18 +14,23 @@ from ..integer.attention import ATTENTIONS
 from ..integer.pointwise import POINTWISE
 from ..integer.products import LAYERS, PRODUCTS
 from ..integer.reductions import REDUCTIONS
+from ..integer.transposed import TRANSPOSED
 
 _ATEN = torch.ops.aten
 Scope = Literal["auto", "all", "products"]
-_INTEGER_FORMS = {*PRODUCTS, *ATTENTIONS, *REDUCTIONS, *POINTWISE}
+_WITH_WEIGHTS = {*LAYERS, *TRANSPOSED}
+_INTEGER_FORMS = {*PRODUCTS, *TRANSPOSED, *ATTENTIONS, *REDUCTIONS, *POINTWISE}
 _NORMS = {_ATEN.layer_norm.default, _ATEN.rms_norm.default}
 _OPERANDS: dict[Any, int] = {
     _ATEN.matmul.default: 2,
     **dict.fromkeys(ATTENTIONS, 3),
 }  # that must be integers
 # Their results hold elements of their operands, and nothing else but zeros.
+_JOINS = {_ATEN.cat.default, _ATEN.maximum.default, _ATEN.minimum.default}
 _KEEPS_RANGE = {
     _ATEN.cat.default,
+    _ATEN.amax.default,
+    _ATEN.amin.default,
     _ATEN.expand.default,
     _ATEN.repeat.default,
     _ATEN.roll.default,
@@ -75,10 +80,10 @@ def annotate(program: Program, scope: Scope, kept: Collection[Node]) -> Annotati
 
     Args:
         program: With canonical operators and without batch norms after layers.
-        scope: "all": every operator that has an integer form. "products": convolutions and linear
-            layers; what is between them stays real. "auto": products where there are layer norms,
-            since the sums that these normalize have a few channels of hundreds of times the size of
-            others, else all.
+        scope: "all": every operator that has an integer form. "products": convolutions, linear
+            layers and attention; what is between them stays real. "auto": products where there are
+            layer norms, since the sums that these normalize have a few channels of hundreds of
+            times the size of others, else all.
         kept: Nodes that stay real.
     """
     if scope == "auto":
@@ -119,7 +124,7 @@ class _Annotator:
         nodes = self.program.graph.nodes
         return Annotation(
             [self._rounding(node) for node in nodes if node in self.rounded],
-            [node for node in nodes if node.target in LAYERS and self._reads(node, node.args[0])],
+            [n for n in nodes if n.target in _WITH_WEIGHTS and self._reads(n, n.args[0])],
         )
 
     def _decide(self, node: Node) -> None:
@@ -152,13 +157,19 @@ class _Annotator:
     def _same_as(self, node: Node) -> Node | None:
         """Its operand where it only moves elements; the result of the only one that joins it."""
         joined = next(iter(node.users))
-        if joined.target is _ATEN.cat.default and len(node.users) == 1 and joined in self.rounded:
+        if self._joins(joined) and len(node.users) == 1 and joined in self.rounded:
             return joined
-        if node.target is _ATEN.cat.default or not _keeps_range(node):
+        if self._joins(node) or not keeps_range(node):
             return None
         source = node.args[0]
         assert isinstance(source, Node)
         return source if source in self.rounded else None
+
+    def _joins(self, node: Node) -> bool:
+        """Whether a node's elements are those of several computed values."""
+        parts = node.all_input_nodes
+        is_join = node.target in _JOINS and self.argument.get(node) is node
+        return is_join and (node.target is _ATEN.cat.default or self.computed.issuperset(parts))
 
     def _is_integer(self, node: Node) -> bool:
         return node in self.rounded or node in self.inside or node in self.fused
@@ -167,22 +178,29 @@ class _Annotator:
         """Whether `reader` becomes an integer operator, and `value` one of its operands."""
         if reader in self.kept or value not in self.computed or reader.op != "call_function":
             return False
-        if reader.target in LAYERS:
+        if reader.target in _WITH_WEIGHTS:
             return reader.args[0] is value and _has_weight(self.program, reader)
         if not self._is_integer(reader):
             return False
-        if _keeps_range(reader):
+        if keeps_range(reader) or self._joins(reader):
             return True
-        if self.only_products:
-            return _is_step(reader) and _root(reader).target in LAYERS
+        if self.only_products and reader.target not in ATTENTIONS:
+            return _is_step(reader) and _root(reader).target in _WITH_WEIGHTS
         if self.argument[reader] is not reader:
             return True
         if reader.target in POINTWISE:
-            left, right = reader.args[:2]
-            return left in self.computed and (right in self.computed or self._is_constant(right))
+            return self._has_operands(reader)
         operands = reader.args[: _OPERANDS.get(reader.target, 1)]
         is_read = value in operands and all(each in self.computed for each in operands)
         return reader.target in _INTEGER_FORMS and is_read
+
+    def _has_operands(self, reader: Node) -> bool:
+        """Whether a sum, product or quotient has two computed values, or one and a constant."""
+        left, right = (each in self.computed for each in reader.args[:2])
+        if reader.target is _ATEN.div.Tensor:
+            return left and self._is_constant(reader.args[1])
+        others = [each for each in reader.args[:2] if each not in self.computed]
+        return (left or right) and all(map(self._is_constant, others))
 
     def _is_constant(self, value: Any) -> bool:
         return weight_of(self.program, value) is not None
@@ -231,7 +249,7 @@ def _root(node: Node) -> Node:
     return node
 
 
-def _keeps_range(node: Node) -> bool:
+def keeps_range(node: Node) -> bool:
     """Whether a result holds nothing but elements of its operands, and zeros."""
     if node.op != "call_function":
         return False

@@ -8,8 +8,10 @@ from ...compiler.errors import CompileError
 from ...compiler.ir.program import Program, node_spec, origin_of
 from ...compiler.ir.rewrite import arguments_of, insert_call
 from ...compiler.quantization.scales import QuantizedRange
+from ...compiler.training import keep_zeros, zeros_stay
 from ..integer.values import DECOMPOSED, DEQUANTIZE_CHANNELS, dequantized, quantized_again
 from .annotate import Rounding
+from .layers import along
 
 QUANTIZE_CHANNELS = DECOMPOSED.quantize_per_channel.default
 _SMALLEST_SCALE = float(torch.finfo(torch.float32).tiny)
@@ -54,30 +56,40 @@ def round_value(rounding: Rounding, steps: QuantizedRange) -> None:
         reader.replace_input_with(rounding.value, real)
 
 
-def weight_scales(weight: Tensor, bits: int) -> Tensor:
-    """Steps of each output channel of [O, ...], float32 [O], for integers up to 2^(bits - 1) - 1.
+def weight_scales(weight: Tensor, bits: int, axis: int = 0) -> Tensor:
+    """Steps along an axis of a weight, float32 [O], for integers up to 2^(bits - 1) - 1.
 
     Channels of zeros have steps of 1.
     """
-    largest = weight.detach().flatten(1).abs().amax(1).double()
+    largest = weight.detach().transpose(0, axis).flatten(1).abs().amax(1).double()
     scales = (largest / (2 ** (bits - 1) - 1)).float()
     return torch.where(scales < _SMALLEST_SCALE, torch.ones_like(scales), scales)
 
 
-def nearest(weight: Tensor, scales: Tensor, bits: int) -> Tensor:
-    """The integers next to a weight, int8 [O, ...]."""
+def nearest(weight: Tensor, scales: Tensor, bits: int, axis: int = 0) -> Tensor:
+    """The integers next to a weight whose steps run along an axis, int8."""
     largest = 2 ** (bits - 1) - 1
-    steps = scales.view(-1, *[1] * (weight.dim() - 1))
+    steps = along(axis, scales, weight.dim())
     return torch.round(weight.detach() / steps).clamp(-largest, largest).to(torch.int8)
 
 
-def round_weight(program: Program, layer: Node, integers: Tensor, scales: Tensor) -> None:
-    """Let a layer read `scales` [O] times `integers` [O, ...] instead of its weight."""
+def round_weight(
+    program: Program, layer: Node, integers: Tensor, scales: Tensor, axis: int = 0
+) -> None:
+    """Let a layer read `integers` in steps `scales` along an axis instead of its weight."""
     weight = arguments_of(layer)["weight"]
-    assert node_spec(weight).shape == integers.shape, layer
+    layer.replace_input_with(weight, rounded(program, layer, weight, integers, scales, axis))
+
+
+def rounded(
+    program: Program, before: Node, weight: Node, integers: Tensor, scales: Tensor, axis: int = 0
+) -> Node:
+    """A new node in front of `before` for a weight: `integers` in steps along an axis."""
+    assert node_spec(weight).shape == integers.shape, weight
     stem = str(weight.target)
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     parts = (("int8", integers), ("scales", scales), ("zero_points", zeros))
-    nodes = [program.add_weight(part, f"{stem}_{name}", like=layer) for name, part in parts]
-    real = insert_call(layer, DEQUANTIZE_CHANNELS, *nodes, 0, -127, 127, torch.int8)
-    layer.replace_input_with(weight, real)
+    nodes = [program.add_weight(part, f"{stem}_{name}", like=before) for name, part in parts]
+    if zeros_stay(weight):
+        keep_zeros(program, nodes[0])
+    return insert_call(before, DEQUANTIZE_CHANNELS, *nodes, axis, -127, 127, torch.int8)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of, shape_of
-from ..integer.products import LAYERS
+from ..integer import transposed
 from ..integer.values import constant
 
 _ATEN = torch.ops.aten
@@ -45,6 +45,15 @@ def rows_read(layer: Node, x: Tensor) -> Tensor:
     return windows.transpose(1, 2).flatten(0, 1)
 
 
+def fits_rows(layer: Node) -> bool:
+    """Whether `rows_read` knows what a layer reads."""
+    arguments = arguments_of(layer)
+    if layer.target in transposed.TRANSPOSED or len(shape_of(arguments["weight"])) > 4:
+        return False
+    is_padded = isinstance(arguments.get("padding", 0), int | list | tuple)
+    return is_padded and arguments.get("groups", 1) == 1
+
+
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     """An option that is given once, or for one or both axes, for both."""
     values = [value] if isinstance(value, int) else list(value)
@@ -60,7 +69,12 @@ def weight_now(program: Program, layer: Node) -> Tensor:
 
 def channel_axis(node: Node) -> int:
     """The axis of the channels that a layer or norm writes, or that a layer reads."""
-    return 1 if node.target in LAYERS and node.target is not _LINEAR else -1
+    return -1 if node.target is _LINEAR or node.target in NORMS else 1
+
+
+def output_axis(layer: Node) -> int:
+    """The axis of a layer's weight that its steps run along."""
+    return transposed.output_axis(layer) if layer.target in transposed.TRANSPOSED else 0
 
 
 def is_depthwise(layer: Node) -> bool:

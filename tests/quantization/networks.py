@@ -147,6 +147,18 @@ def _fused_attention() -> tuple[nn.Module, Tensor]:
     return Function(forward, nn.Linear(12, 64), nn.Linear(32, 5)), torch.randn(1, 9, 12)
 
 
+def _upsampling() -> tuple[nn.Module, Tensor]:
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ConvTranspose2d(6, 4, 3, 2, 1, output_padding=1, groups=2),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 4, 2, 2, groups=4),
+        nn.ConvTranspose2d(4, 5, (2, 3), (1, 3), dilation=(2, 1), bias=False),
+        nn.ReLU(),
+    )
+    return model, torch.randn(1, 3, 5, 4)
+
+
 def _seeded(make: Callable[[], tuple[nn.Module, Tensor]]) -> Callable[[], tuple[nn.Module, Any]]:
     def network() -> tuple[nn.Module, Tensor]:
         torch.manual_seed(0)
@@ -164,4 +176,5 @@ NETWORKS = {
     "residual": _seeded(_residual),
     "rows": _seeded(_rows),
     "squeeze": _seeded(_squeeze),
+    "upsampling": _seeded(_upsampling),
 }

@@ -20,6 +20,11 @@ QUANTIZE = decomposed.quantize_per_tensor.default
 DEQUANTIZE = decomposed.dequantize_per_tensor.default
 DEQUANTIZE_CHANNELS = decomposed.dequantize_per_channel.default
 LAYERS = {aten.conv1d.default, aten.conv2d.default, aten.conv3d.default, aten.linear.default}
+TRANSPOSED = {
+    aten.conv_transpose1d.default,
+    aten.conv_transpose2d.input,
+    aten.conv_transpose3d.input,
+}
 ACTIVATIONS = {aten.relu.default, aten.clamp.default, aten.batch_norm.default}
 KEPT = {aten.reshape.default, aten.permute.default, aten.pad.default, aten.slice.Tensor}
 
@@ -63,8 +68,8 @@ def quantized_program(
         if node.op != "get_attr" and not _continues(node, kept):
             _round(node, observer.ranges[node], dtype)
     for node in list(program.graph.nodes):
-        if node.target in LAYERS:
-            _round_weight(program, node, weight_low)
+        if node.target in LAYERS | TRANSPOSED:
+            _round_weight(program, node, weight_low, axis=int(node.target in TRANSPOSED))
     program.tidy()
     return program
 
@@ -72,7 +77,8 @@ def quantized_program(
 def _continues(node: Node, kept: Collection[object]) -> bool:
     """Whether a value is rounded later, or was before."""
     readers = list(node.users)
-    early = len(readers) == 1 and node.target in (LAYERS | ACTIVATIONS | {aten.add.Tensor})
+    fusing = LAYERS | TRANSPOSED | ACTIVATIONS | {aten.add.Tensor}
+    early = len(readers) == 1 and node.target in fusing
     return (early and readers[0].target in ACTIVATIONS) or node.target in kept
 
 
@@ -93,12 +99,12 @@ def _round(node: Node, limits: tuple[float, float], dtype: torch.dtype) -> None:
         reader.replace_input_with(node, real)
 
 
-def _round_weight(program: Program, layer: Node, low: int) -> None:
+def _round_weight(program: Program, layer: Node, low: int, axis: int) -> None:
     weight = arguments_of(layer)["weight"]
     value = program.weight(weight).detach()
-    scales = value.flatten(1).abs().amax(1).clamp(min=1e-6) / 127
+    scales = value.transpose(0, axis).flatten(1).abs().amax(1).clamp(min=1e-6) / 127
     zeros = torch.zeros(len(scales), dtype=torch.int64)
-    integers = decomposed.quantize_per_channel(value, scales, zeros, 0, low, 127, torch.int8)
+    integers = decomposed.quantize_per_channel(value, scales, zeros, axis, low, 127, torch.int8)
     nodes = [program.add_weight(t, "quantized", like=layer) for t in (integers, scales, zeros)]
-    real = insert_call(layer, DEQUANTIZE_CHANNELS, *nodes, 0, low, 127, torch.int8)
+    real = insert_call(layer, DEQUANTIZE_CHANNELS, *nodes, axis, low, 127, torch.int8)
     layer.replace_input_with(weight, real)

@@ -109,6 +109,11 @@ def test_networks_fold_completely(name: str, dtype: torch.dtype) -> None:
         (lambda x: functional.adaptive_avg_pool2d(x, (3, 4)), "penjing.avg_pool_int8"),
         (lambda x: functional.adaptive_avg_pool2d(x, 1), "penjing.mean_int8"),
         (lambda x: x.mean(1), "penjing.mean_int8"),
+        (lambda x: x.sum((2, 3)), "penjing.mean_int8"),
+        (lambda x: x / torch.linspace(1, 3, 8), "penjing.affine_int8"),
+        (lambda x: torch.linspace(0, 3, 6)[:, None] - x * 2, "penjing.affine_int8"),
+        (lambda x: x.amax((2, 3)), "aten.amax"),
+        (lambda x: torch.minimum(x, x.flip(1)), "aten.minimum"),
         (lambda x: torch.softmax(x, 1), "penjing.softmax_int8"),
         (lambda x: functional.layer_norm(x, (8,)), "penjing.normalize_int8"),
         (lambda x: functional.rms_norm(x, (6, 8)), "penjing.normalize_int8"),
@@ -259,6 +264,7 @@ def test_real_values_that_are_also_read_stay() -> None:
         (lambda x: functional.avg_pool2d(x[None], 2, 3, 0, True), "beyond the border"),
         (lambda x: functional.adaptive_avg_pool2d(x[None], 3), "different sizes"),
         (lambda x: x[:1] * torch.ones(3, 1, 1), "larger than the value"),
+        (lambda x: x / (x.flip(0) + 9), "a quotient of two values"),
     ],
 )
 def test_what_has_no_integer_form_stays_real(function: Callable[..., Any], reason: str) -> None:

@@ -1,5 +1,6 @@
 """The kernels of the integer operators give the operators' own bytes, extremes included."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,3 +265,12 @@ def _constants(channels: int, scale: float) -> tuple[tuple[Weight, Weight], int]
     rescaling = Rescaling.of(scales)
     bias = int32s(channels, most=20000)
     return (Weight(bias), Weight(rescaling.multipliers)), rescaling.shift
+
+
+def test_every_operator_is_tested() -> None:
+    registered = {name.split(".")[0] for name in torch._C._dispatch_get_all_op_names()}
+    operators = {name.removeprefix("penjing::") for name in registered if "penjing::" in name}
+    source = Path(__file__).read_text()
+    integer = {name for name in operators if "int8" in name}
+    assert len(integer) >= 16
+    assert not [name for name in sorted(integer) if f"penjing.{name}.default" not in source]
