@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 from torch.fx import Node
@@ -9,22 +10,30 @@ from torch.fx import Node
 from ..compiler.batches import Batches
 from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
-from ..compiler.ir.rewrite import arguments_of
 from ..compiler.pass_base import Pass
 from ..compiler.quantization.scales import QuantizedRange
 from .canonicalize import Canonicalize
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fuse_attention import FuseAttention
 from .quantizing.annotate import Annotation, Rounding, Scope, annotate
 from .quantizing.correct_bias import correct_bias
-from .quantizing.insert import nearest, range_of_limits, round_value, round_weight, weight_scales
+from .quantizing.insert import range_of_limits, round_value
 from .quantizing.limits import HISTOGRAMS, Observer, limits
-from .quantizing.migrate import migrate
+from .quantizing.migrate import Balance, migrate, rounded_by_channel
 from .quantizing.observe import observe
+from .quantizing.round_layers import Method, round_layers
 from .quantizing.selection import named
+from .quantizing.sensitivity import sensitivities
 from .remove_no_ops import RemoveNoOps
 
-_BEFORE: tuple[Pass, ...] = (FoldConstants(), RemoveNoOps(), Canonicalize(), FoldBatchNorm())
+_BEFORE: tuple[Pass, ...] = (
+    FoldConstants(),
+    RemoveNoOps(),
+    Canonicalize(),
+    FoldBatchNorm(),
+    FuseAttention(),
+)
 _BITS = range(2, 9)
 
 
@@ -38,14 +47,22 @@ class Quantize(Pass):
     Values that are only moved, and parts that are only joined, have the steps of the whole.
 
     Args:
-        scope: What becomes integers: "all" operators that can, or "products" (convolutions and
-            linear layers, real values between them). "auto": products in networks with layer norms.
+        scope: What becomes integers: "all" operators that can, or "products" (convolutions, linear
+            layers and attention, real values between them). "auto": products in networks with layer
+            norms.
         observer: How ranges of activations follow from what occurs; see `limits`.
         weight_bits: 2 to 8.
         activation_bits: 2 to 8.
-        equalize: Move the size of channels into weights where that is more precise.
+        rounding: Of weights. "nearest"; "gptq": those that are not yet rounded make up for what
+            rounding others did; "adaround": up or down, learned layer by layer.
+        equalize: Move the size of channels from layers to the layers that read them, where that is
+            more precise: cross-layer equalization.
+        smooth: Move it from norms, and from values that are functions, to the layers that read
+            them, where that is more precise: SmoothQuant.
         correct_bias: Take the mean error of layers out of their biases.
         keep: Modules (patterns of names) and operators (such as "aten.softmax") that stay real.
+        keep_sensitive: So many layers stay real: those whose rounding alone changes the outputs
+            most.
 
     Needs: calibration data. Operators become canonical and batch norms are folded first.
     Keeps: nothing exactly; the report has the error on the calibration data.
@@ -59,9 +76,12 @@ class Quantize(Pass):
     observer: Observer = "min-max"
     weight_bits: int = 8
     activation_bits: int = 8
+    rounding: Method = "nearest"
     equalize: bool = True
+    smooth: bool = True
     correct_bias: bool = True
     keep: tuple[str, ...] = ()
+    keep_sensitive: int = 0
 
     def run(self, program: Program) -> int:
         """Insert quantize and dequantize nodes; the number of values and weights rounded."""
@@ -70,13 +90,12 @@ class Quantize(Pass):
         for before in _BEFORE:
             before.run(program)
         program.drop_dead()
-        annotation = annotate(program, self.scope, named(program, "keep", self.keep))
-        if self.equalize:
-            bits = self.activation_bits, self.weight_bits
-            strengths = migrate(program, annotation, batches, bits, self._stage("equalize"))
-            self.report.details["equalized"] = strengths
-            annotation = annotate(program, self.scope, named(program, "keep", self.keep))
+        annotation = self._balanced(program, batches)
         ranges = self._ranges(program, annotation, batches)
+        if self.keep_sensitive:
+            kept = self._sensitive(program, annotation, ranges, batches)
+            annotation = annotate(program, self.scope, kept | self._kept(program))
+            ranges = self._ranges(program, annotation, batches)
         for rounding in annotation.roundings:
             round_value(rounding, ranges[rounding.value])
         originals = self._round_weights(program, annotation)
@@ -87,12 +106,50 @@ class Quantize(Pass):
         self.report.details["weights"] = len(originals)
         return len(annotation.roundings) + len(originals)
 
+    def _balanced(self, program: Program, batches: Batches) -> Annotation:
+        """What to round, after the sizes of channels were moved."""
+        annotation = annotate(program, self.scope, self._kept(program))
+        if not (self.equalize or self.smooth):
+            return annotation
+        balance = Balance(
+            activation_bits=self.activation_bits,
+            rounded=partial(rounded_by_channel, bits=self.weight_bits),
+            layers=self.equalize,
+            norms_and_values=self.smooth,
+        )
+        strengths = migrate(program, annotation, batches, balance, self._stage("equalize"))
+        self.report.details["equalized"] = strengths
+        return annotate(program, self.scope, self._kept(program))
+
+    def _kept(self, program: Program) -> set[Node]:
+        return named(program, "keep", self.keep)
+
+    def _sensitive(
+        self,
+        program: Program,
+        annotation: Annotation,
+        ranges: dict[Node, QuantizedRange],
+        batches: Batches,
+    ) -> set[Node]:
+        """The layers whose rounding alone changes the outputs most."""
+        stage, bits = self._stage("sensitivities"), self.weight_bits
+        errors = sensitivities(program, annotation, ranges, bits, batches, stage)
+        order = sorted(errors, key=errors.__getitem__, reverse=True)
+        self.report.details["sensitivities"] = {
+            origin_of(layer).module_path: errors[layer] for layer in order
+        }
+        return set(order[: self.keep_sensitive])
+
     def _check(self) -> None:
         for option in ("weight_bits", "activation_bits"):
             if getattr(self, option) not in _BITS:
                 raise CompileError(
                     f"{option} must be 2 to 8", got=f"{option}={getattr(self, option)}"
                 )
+        if self.keep_sensitive < 0:
+            raise CompileError(
+                "keep_sensitive must be 0 or more", got=f"keep_sensitive={self.keep_sensitive}"
+            )
 
     def _stage(self, name: str) -> Callable[[float], None]:
         return lambda done: self.context.progress(f"{self.name}: {name}", done)
@@ -123,15 +180,9 @@ class Quantize(Pass):
 
     def _round_weights(self, program: Program, annotation: Annotation) -> dict[Node, Tensor]:
         """Round the weights of layers; what they were."""
-        originals = {}
-        for layer in annotation.layers:
-            weight = program.weight(arguments_of(layer)["weight"]).detach()
-            _check_finite(layer, weight)
-            scales = weight_scales(weight, self.weight_bits)
-            integers = nearest(weight, scales, self.weight_bits)
-            originals[layer] = weight.clone()
-            round_weight(program, layer, integers, scales)
-        return originals
+        batches, stage = self.context.needs_calibration(self.name), self._stage("round weights")
+        layers, bits = annotation.layers, self.weight_bits
+        return round_layers(program, layers, bits, self.rounding, batches, stage)
 
 
 def _groups(roundings: list[Rounding]) -> list[list[Node]]:
@@ -142,13 +193,3 @@ def _groups(roundings: list[Rounding]) -> list[list[Node]]:
             joined = group[rounding.same_as] + group[rounding.value]
             group.update(dict.fromkeys(joined, joined))
     return list({id(members): members for members in group.values()}.values())
-
-
-def _check_finite(layer: Node, weight: Tensor) -> None:
-    if not weight.isfinite().all():
-        raise CompileError(
-            "a weight is infinite or not a number",
-            at=str(origin_of(layer)),
-            got=str(layer.target),
-            fix="check the model's weights",
-        )

@@ -1,15 +1,14 @@
 """Stores weights as integers; everything is still computed in floating point."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.fx import Node
 
-from ..compiler.batches import Batches
 from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
 from ..compiler.ir.rewrite import arguments_of, shape_of, weight_of
@@ -19,14 +18,16 @@ from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fuse_linear import FuseLinear
 from .integer.products import LAYERS
+from .integer.transposed import TRANSPOSED
 from .quantizing.annotate import Annotation
-from .quantizing.group_rounding import round_groups
+from .quantizing.correct_bias import add_to_bias
+from .quantizing.group_rounding import LEAST_GROUP, group_size, round_groups
 from .quantizing.insert import nearest, round_weight, weight_scales
-from .quantizing.layers import rows_read
-from .quantizing.migrate import migrate
-from .quantizing.observe import watch
+from .quantizing.layers import fits_rows, output_axis
+from .quantizing.migrate import Balance, migrate, rounded_by_channel
+from .quantizing.moments import Moments, observe_moments
 from .quantizing.selection import named
-from .quantizing.weights_only import round_table, store_groups
+from .quantizing.weights_only import round_groups_of, round_table
 from .remove_no_ops import RemoveNoOps
 
 _LINEAR = torch.ops.aten.linear.default
@@ -38,8 +39,8 @@ _BEFORE: tuple[Pass, ...] = (
     FoldBatchNorm(),
     FuseLinear(),
 )
-_LEAST_GROUP = 8  # fewer neighbors take more bits for steps than for themselves
-Method = Literal["auto", "nearest", "gptq"]
+_AWQ_STRENGTHS = tuple(place / 10 for place in range(1, 11))
+Method = Literal["auto", "nearest", "gptq", "awq"]
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ class QuantizeWeights(Pass):
         bits: 8 or 4.
         group: Most neighbors that share a step: as many as divide what an output reads, at least 8.
         method: Of rounding in groups. "nearest": each weight on its own. "gptq": those that are not
-            yet rounded make up for what rounding others did. "auto": gptq where there is
-            calibration data.
+            yet rounded make up for what rounding others did, biases for the mean. "awq": each on
+            its own, but channels with large inputs are larger while they are rounded, if what makes
+            these inputs can make them smaller. "auto": gptq where there is calibration data.
         least_elements: Smaller weights stay as they are.
         equalize: Move the size of channels from weights into those of the layer before, where that
-            loses less; as in `Quantize`, with calibration data.
+            loses less; as in `Quantize`, with calibration data. AWQ has its own way.
         keep: Modules (patterns of names) and operators that stay as they are.
 
-    Needs: calibration data for gptq and to equalize.
+    Needs: calibration data for gptq and awq, and to equalize.
     Keeps: all values within what the error of weights makes of them; see the report.
     Skips: weights that are computed; layers without such a group get a step for each output.
     """
@@ -87,31 +89,38 @@ class QuantizeWeights(Pass):
         layers = [node for node in readers if node.target is not _EMBEDDING]
         self._equalize(program, layers)
         groups = {node: group for node in layers if (group := self._group(node))}
-        moments = self._second_moments(program, list(groups))
+        moments = self._moments(program, list(groups))
         for node in readers:
             if node.target is _EMBEDDING:
                 round_table(program, node)
-                continue
-            weight = program.weight(arguments_of(node)["weight"]).detach()
-            if node in groups:
-                matrix, known = weight.flatten(1), moments.get(node)
-                rounded = round_groups(matrix, self.bits, groups[node], known)
-                store_groups(program, node, rounded, self.bits)
             else:
-                scales = weight_scales(weight, 8)
-                round_weight(program, node, nearest(weight, scales, 8), scales)
+                self._round(program, node, groups.get(node, 0), moments.get(node))
         self.report.details["in groups"] = len(groups)
         self.report.details["by channel"] = len(readers) - len(groups)
         return len(readers)
 
+    def _round(self, program: Program, layer: Node, group: int, moments: Moments | None) -> None:
+        weight = program.weight(arguments_of(layer)["weight"]).detach()
+        if group:
+            scatter = None if moments is None else moments.scatter
+            rounded = round_groups(weight.flatten(1), self.bits, group, scatter)
+            round_groups_of(program, layer, rounded, self.bits)
+            if moments is not None:  # the scatter says nothing of the mean: the bias takes it
+                error = weight.flatten(1) - rounded.reals()
+                add_to_bias(program, layer, (error.double() @ moments.mean).float())
+            return
+        axis = output_axis(layer)
+        scales = weight_scales(weight, 8, axis)
+        round_weight(program, layer, nearest(weight, scales, 8, axis), scales, axis)
+
     def _check(self) -> None:
         if self.bits not in (4, 8):
             raise CompileError("bits must be 4 or 8", got=f"bits={self.bits}")
-        if self.group < _LEAST_GROUP or self.group % 2:
+        if self.group < LEAST_GROUP or self.group % 2:
             raise CompileError("group must be even, and 8 or more", got=f"group={self.group}")
 
     def _is_reader(self, program: Program, node: Node) -> bool:
-        if node.target not in LAYERS and node.target is not _EMBEDDING:
+        if node.target not in {*LAYERS, *TRANSPOSED, _EMBEDDING}:
             return False
         weight = weight_of(program, arguments_of(node)["weight"])
         if weight is None:
@@ -129,59 +138,43 @@ class QuantizeWeights(Pass):
 
     def _group(self, layer: Node) -> int:
         """How many neighbors share a step; 0 where that is a whole output channel."""
-        weight = shape_of(arguments_of(layer)["weight"])
-        if len(weight) > 4 or arguments_of(layer).get("groups", 1) > 1:
+        if not fits_rows(layer):
             return 0
-        if not isinstance(arguments_of(layer).get("padding", 0), int | list | tuple):
-            return 0
-        features = prod(weight[1:])
-        fitting = (size for size in range(_LEAST_GROUP, self.group + 1, 2) if features % size == 0)
-        group = max(fitting, default=0)
+        features = prod(shape_of(arguments_of(layer)["weight"])[1:])
+        group = group_size(features, self.group)
         if not group:
             self.report.skip(layer, f"no group up to {self.group} divides {features} inputs evenly")
         return group
 
+    def _rounded(self, layer: Node, weight: Tensor) -> Tensor:
+        """What the integers of a weight stand for that is rounded to the nearest."""
+        group = group_size(weight[0].numel(), self.group) if fits_rows(layer) else 0
+        if not group:
+            return rounded_by_channel(layer, weight, bits=8)
+        rounded = round_groups(weight.flatten(1), self.bits, group, None)
+        return rounded.reals().reshape(weight.shape)
+
     def _equalize(self, program: Program, layers: list[Node]) -> None:
         calibration = self.context.calibration
-        if not self.equalize or calibration is None:
-            return
-        bits = (None, self.bits)
-        strengths = migrate(program, Annotation([], layers), calibration, bits, self._progress)
-        self.report.details["equalized"] = strengths
+        if self.method == "awq":
+            calibration = self.context.needs_calibration("method=awq")
+            rounded, strengths = self._rounded, _AWQ_STRENGTHS
+            way = Balance(activation_bits=None, rounded=rounded, strengths=strengths, by_mean=True)
+        else:
+            way = Balance(activation_bits=None, rounded=partial(rounded_by_channel, bits=self.bits))
+            if not self.equalize or calibration is None:
+                return
+        moved = migrate(program, Annotation([], layers), calibration, way, self._progress)
+        self.report.details["equalized"] = moved
 
-    def _second_moments(self, program: Program, layers: list[Node]) -> dict[Node, Tensor]:
-        """For each layer, the sum of x x^T over all that it reads; nothing where nobody asks."""
+    def _moments(self, program: Program, layers: list[Node]) -> dict[Node, Moments]:
+        """What each layer reads; nothing where nobody asks."""
         calibration = self.context.calibration
         if self.method == "gptq":
             calibration = self.context.needs_calibration("method=gptq")
-        if self.method == "nearest" or calibration is None or not layers:
+        if self.method in ("nearest", "awq") or calibration is None:
             return {}
-        return _second_moments(program, layers, calibration, self._progress)
+        return observe_moments(program, layers, calibration, self._progress)
 
     def _progress(self, done: float) -> None:
         self.context.progress(f"{self.name}: second moments", done)
-
-
-def _second_moments(
-    program: Program,
-    layers: Sequence[Node],
-    calibration: Batches,
-    progress: Callable[[float], None],
-) -> dict[Node, Tensor]:
-    """The sum of x x^T over all rows x that each layer multiplies its weight by, [I, I]."""
-    readers: dict[Node, list[Node]] = {}
-    for layer in layers:
-        readers.setdefault(arguments_of(layer)["input"], []).append(layer)
-    sums: dict[Node, Tensor] = {}
-
-    def add(node: Node, value: Tensor) -> None:
-        known: dict[Any, Tensor] = {}
-        for layer in readers[node]:
-            key = () if layer.target is _LINEAR else layer
-            if key not in known:
-                rows = rows_read(layer, value.detach()).double()
-                known[key] = rows.t() @ rows
-            sums[layer] = sums[layer] + known[key] if layer in sums else known[key]
-
-    watch(program, calibration, list(readers), add, progress)
-    return sums

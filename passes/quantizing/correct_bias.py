@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from ...compiler.batches import Batches
-from ...compiler.ir.program import Program
+from ...compiler.ir.program import Program, origin_of
 from ...compiler.ir.rewrite import arguments_of, change_weight
 from ..integer.values import DEQUANTIZE
 from .layers import channel_axis, compute, weight_now
@@ -35,21 +35,21 @@ def correct_bias(
     Returns:
         The largest change, relative to the largest bias of its layer, or to 1 if that is less.
     """
-    operands = {layer: _operands(layer) for layer in originals}
-    watched = list(dict.fromkeys(node for pair in operands.values() for node in pair))
+    pairs = {layer: operands(layer) for layer in originals}
+    watched = list(dict.fromkeys(node for pair in pairs.values() for node in pair))
     means = _means(program, batches, watched, progress)
     most = 0.0
     for layer, weight in originals.items():
-        real, rounded = (means[node] for node in operands[layer])
+        real, rounded = (means[node] for node in pairs[layer])
         wanted = compute(layer, real, weight)
         got = compute(layer, rounded, weight_now(program, layer))
         axis = channel_axis(layer) % wanted.dim()
         missing = (wanted - got).transpose(0, axis).flatten(1).mean(1)
-        most = max(most, _add_to_bias(program, layer, missing))
+        most = max(most, add_to_bias(program, layer, missing))
     return most
 
 
-def _operands(layer: Node) -> tuple[Node, Node]:
+def operands(layer: Node) -> tuple[Node, Node]:
     """What a layer reads before and after it is rounded."""
     rounded = arguments_of(layer)["input"]
     assert isinstance(rounded, Node)
@@ -81,10 +81,11 @@ def _means(
     return {node: total / counts[node] for node, total in sums.items()}
 
 
-def _add_to_bias(program: Program, layer: Node, missing: Tensor) -> float:
+def add_to_bias(program: Program, layer: Node, missing: Tensor) -> float:
+    """Add to a layer's bias [O], which it gets if it has none; how much `correct_bias` counts."""
     bias = arguments_of(layer)["bias"]
     if bias is None:
-        stem = str(arguments_of(layer)["weight"].name)
+        stem = origin_of(layer).module_path or layer.name
         new = program.add_weight(nn.Parameter(missing), f"{stem}.bias", like=layer)
         layer.args = (*layer.args[:2], new, *layer.args[3:])
         return float(missing.abs().max())

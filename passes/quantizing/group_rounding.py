@@ -10,12 +10,26 @@ _ROWS = 32  # of a matrix whose steps are fitted at once
 _BLOCK = 128  # columns whose effect on later ones is applied at once
 
 
+LEAST_GROUP = 8  # fewer neighbors take more bits for steps than for themselves
+
+
 @dataclass(frozen=True)
 class GroupedWeight:
     """A matrix as integers, int8 [O, I], and scales, float16 or float32 [O, groups]."""
 
     integers: Tensor
     scales: Tensor
+
+    def reals(self) -> Tensor:
+        """What they stand for, float32 [O, I]."""
+        parts = self.integers.float().unflatten(1, (self.scales.shape[1], -1))
+        return (parts * self.scales.float().unsqueeze(2)).flatten(1)
+
+
+def group_size(features: int, most: int) -> int:
+    """The largest even number of neighbors up to `most` that divides `features`; 0 if below 8."""
+    fitting = (size for size in range(LEAST_GROUP, most + 1, 2) if features % size == 0)
+    return max(fitting, default=0)
 
 
 def round_groups(
@@ -34,7 +48,7 @@ def round_groups(
         scales = _stored(_scales(parts, torch.ones(parts.shape[1:]), bits))
         integers = _nearest(parts, scales.float().unsqueeze(2), bits).flatten(1)
         return GroupedWeight(integers.to(torch.int8), scales)
-    moments = _damped(second_moments)
+    moments = damped(second_moments)
     # What an error of a weight costs once all others have made up for it.
     importance = 1 / torch.linalg.inv(moments).diagonal()
     scales = _stored(_scales(parts, importance.float().view(-1, group), bits))
@@ -42,7 +56,9 @@ def round_groups(
     return GroupedWeight(integers, _stored(_fitted(weight, integers, moments, group)))
 
 
-def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits: int) -> Tensor:
+def round_in_order(
+    weight: Tensor, scales: Tensor, second_moments: Tensor, bits: int, *, is_even: bool = False
+) -> Tensor:
     """Column after column is rounded, and those that are left make up for the error: GPTQ.
 
     Frantar et al. 2023, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
@@ -53,6 +69,7 @@ def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits:
         scales: [O, groups] steps of as many equal groups of columns.
         second_moments: [I, I], sum of x x^T over the rows that the layer reads, positive definite.
         bits: Integers are in [-2^(bits - 1), 2^(bits - 1) - 1].
+        is_even: Without the least of them: as many are negative as positive.
 
     Returns:
         Integers, int8 [O, I].
@@ -61,12 +78,13 @@ def round_in_order(weight: Tensor, scales: Tensor, second_moments: Tensor, bits:
     upper = _inverse_factor(second_moments[order][:, order])
     steps = scales.double().repeat_interleave(weight.shape[1] // scales.shape[1], 1)[:, order]
     left, integers = weight.double()[:, order], torch.zeros_like(steps)
+    least = int(is_even) - 2 ** (bits - 1)
     for start in range(0, weight.shape[1], _BLOCK):
         inside, own = left[:, start : start + _BLOCK], upper[start:, start:]
         errors = torch.zeros_like(inside)
         for place in range(inside.shape[1]):
             step = steps[:, start + place]
-            chosen = _nearest(inside[:, place], step, bits)
+            chosen = _nearest(inside[:, place], step, bits).clamp(min=least)
             errors[:, place] = (inside[:, place] - chosen * step) / own[place, place]
             integers[:, start + place] = chosen
             later = own[place, place : inside.shape[1]]
@@ -130,7 +148,7 @@ def _fitted(weight: Tensor, integers: Tensor, moments: Tensor, group: int) -> Te
     return torch.cat(scales).float()
 
 
-def _damped(second_moments: Tensor) -> Tensor:
+def damped(second_moments: Tensor) -> Tensor:
     """Moments with 1 % of their mean diagonal added to it, float64."""
     moments = second_moments.double().clone()
     mean = moments.diagonal().mean()

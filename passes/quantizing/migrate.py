@@ -3,7 +3,8 @@
 A value has one step for all channels, which the largest decides; weights have more. A layer reads
 x / s and multiplies by s w, which is the same. What makes x can divide by s itself if nothing but
 positive factors pass between: cross-layer equalization (Nagel et al. 2019). Where it cannot, x is
-multiplied by 1 / s: SmoothQuant (Xiao et al. 2023), after functions too.
+multiplied by 1 / s: SmoothQuant (Xiao et al. 2023), after functions too. Where only weights are
+rounded, large channels are those whose errors cost most: AWQ (Lin et al. 2024).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,57 +15,61 @@ from torch import Tensor
 from torch.fx import Node
 
 from ...compiler.batches import Batches
-from ...compiler.ir.program import Program, origin_of
-from ...compiler.ir.rewrite import arguments_of, change_weight, insert_call, shape_of, weight_of
+from ...compiler.ir.program import Program
+from ...compiler.ir.rewrite import arguments_of, change_weight, insert_call, weight_of
 from ..integer.products import LAYERS
 from .annotate import Annotation
 from .insert import nearest, weight_scales
-from .layers import NORMS, along, along_input, by_input, channel_axis, compute, reads_channels
+from .layers import (
+    along,
+    along_input,
+    by_input,
+    compute,
+    output_axis,
+)
+from .movable import Channels, find_channels
 from .observe import watch
 
 _ATEN = torch.ops.aten
-_STRENGTHS = (0.5, 0.65, 0.8)  # s = |x|^a / |w|^(1 - a), that SmoothQuant's authors use
 _SAMPLES = 4  # of each batch, and rows of linear layers, that strengths are compared with
 _ROWS = 256
 _MOST_ROWS = 2048
 _GAIN = 0.9  # of the squared error, that a multiplication more has to reach
 _WORTH = 1e-4  # smallest part of the largest channel or weight that counts
-# f(s x) = s f(x) for all s > 0, channel by channel.
-_HOMOGENEOUS = {
-    _ATEN.relu.default,
-    _ATEN.leaky_relu.default,
-    _ATEN.max_pool1d.default,
-    _ATEN.max_pool2d.default,
-    _ATEN.avg_pool1d.default,
-    _ATEN.avg_pool2d.default,
-    _ATEN.adaptive_avg_pool1d.default,
-    _ATEN.adaptive_avg_pool2d.default,
-}
 
 
-@dataclass(frozen=True)
-class Channels:
-    """A value whose channels can change size, with all layers that read it.
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """What may be moved, and how sizes follow from what is seen.
 
-    `maker` is the layer or norm that can divide by the sizes; None if only a multiplication can.
+    Args:
+        activation_bits: Of values; None where they stay real.
+        rounded: What the integers of a layer's weight stand for.
+        layers: Move sizes out of layers.
+        norms_and_values: Move sizes out of norms, and out of values that can only be multiplied.
+        strengths: Of the movement: s = |x|^a / |w|^(1 - a), a as SmoothQuant's authors use.
+        by_mean: s = mean(|x|)^a instead, whatever the weights are, as in AWQ.
     """
 
-    value: Node
-    maker: Node | None
-    readers: tuple[Node, ...]
-    axis: int
+    activation_bits: int | None
+    rounded: Callable[[Node, Tensor], Tensor]
+    layers: bool = True
+    norms_and_values: bool = True
+    strengths: tuple[float, ...] = (0.5, 0.65, 0.8)
+    by_mean: bool = False
 
-    @property
-    def name(self) -> str:
-        """The module path of the first reader."""
-        return origin_of(self.readers[0]).module_path
+    def applies(self, channels: Channels) -> bool:
+        """Whether sizes may be moved out of what makes these channels."""
+        is_layer = channels.maker is not None and channels.maker.target in LAYERS
+        return self.layers if is_layer else self.norms_and_values
 
 
 @dataclass
 class _Evidence:
-    """What was seen of a value: the largest of each channel, and some samples."""
+    """What was seen of a value: the largest and the sum of each channel, and some samples."""
 
     largest: Tensor
+    total: Tensor
     samples: list[Tensor]
 
 
@@ -72,7 +77,7 @@ def migrate(
     program: Program,
     annotation: Annotation,
     batches: Batches,
-    bits: tuple[int | None, int],
+    balance: Balance,
     progress: Callable[[float], None],
 ) -> dict[str, float]:
     """Balance all channels that can be, by the strength with the least error of what reads them.
@@ -81,83 +86,29 @@ def migrate(
         program: Changed in place; its values stay, but for the rounding of float32.
         annotation: What will be rounded.
         batches: Calibration data.
-        bits: Of activations, None where they stay real, and of weights.
+        balance: What may be moved.
         progress: Called with the fraction that is done.
 
     Returns:
         The strength by the module that reads the value.
     """
-    found = _absorbed(program, annotation) + _multiplied(program, annotation)
+    candidates = find_channels(program, annotation)
+    found = [channels for channels in candidates if balance.applies(channels)]
     evidence = _look(program, batches, found, progress)
     chosen = {}
     for channels in found:
-        strength, sizes = _strongest(program, channels, evidence[channels.value], bits)
+        strength, sizes = _strongest(program, channels, evidence[channels.value], balance)
         if sizes is not None:
             _apply(program, channels, sizes)
             chosen[channels.name] = strength
     return chosen
 
 
-def _absorbed(program: Program, annotation: Annotation) -> list[Channels]:
-    """What layers and norms make for layers alone."""
-    layers = set(annotation.layers)
-    found = []
-    for maker in program.graph.nodes:
-        if maker.target not in LAYERS | NORMS or not _has_constants(program, maker):
-            continue
-        readers: list[Node] = []
-        value = _follow(maker, layers, readers)
-        if value is not None and readers:
-            axis = channel_axis(readers[0])
-            found.append(Channels(value, maker, tuple(readers), axis))
-    return found
-
-
-def _follow(node: Node, layers: set[Node], readers: list[Node]) -> Node | None:
-    """The last value before layers, which are added to `readers`; None if others read it too."""
-    users = list(node.users)
-    if len(users) == 1 and _keeps_channels(users[0]):
-        return _follow(users[0], layers, readers)
-    if not all(u in layers and u.args[0] is node and reads_channels(u) for u in users):
-        return None
-    if len({channel_axis(user) % len(shape_of(node)) for user in users}) != 1:
-        return None
-    readers += users
-    return node
-
-
-def _keeps_channels(node: Node) -> bool:
-    if node.target in _HOMOGENEOUS:
-        return True
-    if node.target is not _ATEN.reshape.default:
-        return False
-    before, after = shape_of(node.args[0]), shape_of(node)  # type: ignore[arg-type]
-    return len(after) == 2 and before == (*after, *[1] * (len(before) - 2))
-
-
-def _multiplied(program: Program, annotation: Annotation) -> list[Channels]:
-    """Real values that linear layers read."""
-    absorbed = {c.value for c in _absorbed(program, annotation)}
-    layers = set(annotation.layers)
-    found = []
-    for rounding in annotation.roundings:
-        readers = rounding.readers
-        is_read = all(r in layers and r.target is _ATEN.linear.default for r in readers)
-        is_made = rounding.value.op == "call_function" and rounding.is_real
-        if is_made and is_read and rounding.value not in absorbed:
-            found.append(Channels(rounding.value, None, tuple(readers), -1))
-    return found
-
-
-def _has_constants(program: Program, node: Node) -> bool:
-    """Whether weight and bias are weights, the first is there, and channels are one axis."""
-    arguments = arguments_of(node)
-    weight, bias = arguments.get("weight"), arguments.get("bias")
-    if weight_of(program, weight) is None:
-        return False
-    if bias is not None and weight_of(program, bias) is None:
-        return False
-    return node.target in LAYERS or len(arguments["normalized_shape"]) == 1
+def rounded_by_channel(layer: Node, weight: Tensor, *, bits: int) -> Tensor:
+    """What a weight with a step for each output channel stands for."""
+    axis = output_axis(layer)
+    scales = weight_scales(weight, bits, axis)
+    return nearest(weight, scales, bits, axis) * along(axis, scales, weight.dim())
 
 
 def _look(
@@ -172,9 +123,11 @@ def _look(
 
     def note(node: Node, value: Tensor) -> None:
         axis = axes[node] % value.dim()
-        largest = value.detach().transpose(0, axis).flatten(1).abs().amax(1)
-        seen = evidence.setdefault(node, _Evidence(largest, []))
+        sizes = value.detach().transpose(0, axis).flatten(1).abs()
+        largest = sizes.amax(1)
+        seen = evidence.setdefault(node, _Evidence(largest, torch.zeros_like(largest), []))
         seen.largest = torch.maximum(seen.largest, largest)
+        seen.total += sizes.mean(1)
         rows = value.flatten(0, -2) if axis == value.dim() - 1 else value
         count = _ROWS if axis == value.dim() - 1 else _SAMPLES
         if sum(len(part) for part in seen.samples) < (_MOST_ROWS * count) // _ROWS:
@@ -187,7 +140,7 @@ def _look(
 
 
 def _strongest(
-    program: Program, channels: Channels, evidence: _Evidence, bits: tuple[int | None, int]
+    program: Program, channels: Channels, evidence: _Evidence, balance: Balance
 ) -> tuple[float, Tensor | None]:
     """The strength with the least error, and the sizes [C]; none where nothing is gained."""
     x = torch.cat(evidence.samples)
@@ -201,17 +154,22 @@ def _strongest(
     def error(sizes: Tensor) -> float:
         small = x / along(channels.axis, sizes, x.dim())
         ends = evidence.largest / sizes
-        rounded = small if bits[0] is None else _rounded(small, ends, bits[0])
+        bits = balance.activation_bits
+        rounded = small if bits is None else _rounded(small, ends, bits)
         total = 0.0
         for (reader, weight), right in zip(pairs, wanted, strict=True):
             moved = along_input(reader, weight, sizes)
-            scales = weight_scales(moved, bits[1])
-            steps = scales.view(-1, *[1] * (moved.dim() - 1))
-            got = compute(reader, rounded, nearest(moved, scales, bits[1]) * steps)
+            got = compute(reader, rounded, balance.rounded(reader, moved))
             total += float((got - right).square().sum() / right.square().sum().clamp(min=1e-30))
         return total
 
-    tried = {strength: _sizes(evidence.largest, heaviest, strength) for strength in _STRENGTHS}
+    ones, seen = torch.ones_like(heaviest), evidence
+    tried = {
+        a: _sizes(seen.total.pow(a), ones, 1.0)
+        if balance.by_mean
+        else _sizes(seen.largest, heaviest, a)
+        for a in balance.strengths
+    }
     errors = {strength: error(sizes) for strength, sizes in tried.items()}
     best = min(errors, key=errors.__getitem__)
     plain = error(torch.ones_like(heaviest))

@@ -14,16 +14,25 @@ _ATEN = torch.ops.aten
 _DEQUANTIZE = torch.ops.penjing.dequantize_groups.default
 
 
-def store_groups(program: Program, layer: Node, weight: GroupedWeight, bits: int) -> None:
+def round_groups_of(program: Program, layer: Node, weight: GroupedWeight, bits: int) -> None:
     """Let a layer read a weight that is stored as a matrix [O, I...] of 4 or 8 bits."""
     node = arguments_of(layer)["weight"]
+    layer.replace_input_with(node, store_groups(program, layer, node, weight, bits))
+
+
+def store_groups(
+    program: Program, before: Node, node: Node, weight: GroupedWeight, bits: int
+) -> Node:
+    """A new node in front of `before` for a weight: a matrix [O, I...] of 4 or 8 bits."""
     integers = packed_weights.pack_int4(weight.integers) if bits == 4 else weight.integers
     parts = ((integers, f"int{bits}"), (weight.scales, "scales"))
-    stored = [program.add_weight(part, f"{node.target}_{name}", like=layer) for part, name in parts]
-    wide = insert_call(layer, _DEQUANTIZE, *stored)
-    if shape_of(wide) != shape_of(node):
-        wide = insert_call(layer, _ATEN.reshape.default, wide, list(shape_of(node)))
-    layer.replace_input_with(node, wide)
+    stored = [
+        program.add_weight(part, f"{node.target}_{name}", like=before) for part, name in parts
+    ]
+    wide = insert_call(before, _DEQUANTIZE, *stored)
+    if shape_of(wide) == shape_of(node):
+        return wide
+    return insert_call(before, _ATEN.reshape.default, wide, list(shape_of(node)))
 
 
 def round_table(program: Program, lookup: Node) -> None:
