@@ -20,6 +20,7 @@ from .channels.selection import check_patterns, fewest_kept, select_groups, step
 from .channels.summary import Summary
 from .channels.teacher import Teacher
 from .channels.units import Keep
+from .quantizing.real_weights import on_real_weights
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class PruneChannels(Pass):
     loss: Loss | None = None
     seed: int = 0
 
+    @on_real_weights
     def run(self, program: Program) -> int:
         check_options(self.options, has_target=self.context.target is not None)
         check_patterns(program, "only", self.only)

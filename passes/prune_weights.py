@@ -15,6 +15,7 @@ from ..compiler.ir.program import Program
 from ..compiler.ir.rewrite import arguments_of
 from ..compiler.pass_base import Pass
 from ..compiler.training.parameters import PRODUCTS, keep_zeros, names_weight
+from .quantizing.real_weights import on_real_weights
 
 _ATEN = torch.ops.aten
 _TRANSPOSED = {
@@ -72,6 +73,7 @@ class PruneWeights(Pass):
         if self.pattern:
             _kept_of(self.pattern)
 
+    @on_real_weights
     def run(self, program: Program) -> int:
         layers = self._layers(program)
         weights = {str(node.target): program.weight(node).detach() for node, _ in layers}

@@ -15,6 +15,7 @@ from .blocks.heal import Healing
 from .blocks.refit import Fit
 from .blocks.score_blocks import Score, Scoring
 from .blocks.student import Student
+from .quantizing.real_weights import on_real_weights
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class RemoveLayers(Pass):
     protect: tuple[str, ...] = ()
     seed: int = 0
 
+    @on_real_weights
     def run(self, program: Program) -> int:
         """Remove and heal; the number of blocks removed."""
         check_options(self.options)
