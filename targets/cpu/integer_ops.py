@@ -25,8 +25,8 @@ from .integer_vectors import (
 from .integer_x86 import is_x86, takes_halves, takes_unsigned
 from .tiles import paired, spread
 
-_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize")
-_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE = tuple(
+_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize", "dot_halves")
+_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE, _HALVES = tuple(
     f"tirx.penjing_{name}" for name in _NAMES
 )
 _PURE = 1  # TIR's CallEffectKind
@@ -49,8 +49,13 @@ def dot(weights: Any, inputs: Any) -> Any:
     return _call(_DOT, weights, inputs)
 
 
+def dot_halves(a: Any, b: Any) -> Any:
+    """The sum of the products of the two int16 that words hold, int32."""
+    return _call(_HALVES, a, b)
+
+
 def word(*elements: Any) -> Any:
-    """The word of four int8, or of two as int16, the first one in its low bits."""
+    """The word of four int8, or of two int8 or int16 as int16, the first one in its low bits."""
     return _call(_WORD, *elements)
 
 
@@ -86,7 +91,7 @@ def word_length(target: Target) -> int:
 
 def multiplies_words(expression: Any) -> bool:
     """Whether dots are in an expression."""
-    return any(_is(node, _DOT) for node in _calls(expression))
+    return any(_is(node, name) for node in _calls(expression) for name in (_DOT, _HALVES))
 
 
 def for_dots(target: Target) -> Target:
@@ -108,6 +113,8 @@ def use_instructions(func: Any, target: Target) -> Any:
         for total, product in ((node.a, node.b), (node.b, node.a)):
             if _is(product, _DOT):
                 return _accumulate(target, total, *product.args)
+            if _is(product, _HALVES):
+                return integer_x86.accumulate_halves(target, total, *product.args)
         return node
 
     def called(node: Any) -> Any:
@@ -120,6 +127,8 @@ def use_instructions(func: Any, target: Target) -> Any:
         return _multiply_high(target, *node.args) if _is(node, _HIGH) else node
 
     def alone(node: Any) -> Any:
+        if _is(node, _HALVES):
+            return integer_x86.dot_halves(*node.args)
         if not _is(node, _DOT):
             return node
         if takes_halves(target):

@@ -56,17 +56,30 @@ def dot_of_pairs(weights: Any, inputs: Any) -> Any:
     """The products of two int8 weights, given as one int16, and of two int16 inputs, summed."""
     stored = weights.value if isinstance(weights, tirx.Cast) else weights  # a template widens it
     lanes = lanes_of(stored)
-    vector = inputs if lanes_of(inputs) == lanes else tirx.Broadcast(inputs, lanes)
-    pair = f"int16x{2 * lanes}"
-    wide = tirx.reinterpret(f"int8x{2 * lanes}", stored).astype(pair)
+    wide = tirx.reinterpret(f"int8x{2 * lanes}", stored).astype(f"int16x{2 * lanes}")
+    return dot_halves(tirx.reinterpret(typed("int32", lanes), wide), inputs)
+
+
+def dot_halves(a: Any, b: Any) -> Any:
+    """The products of two int16 in a word and two in another, summed."""
+    lanes = lanes_of(a)
     if 32 * lanes in _PAIR_PRODUCTS:
-        operands = (wide, tirx.reinterpret(pair, vector))
+        operands = (tirx.reinterpret(f"int16x{2 * lanes}", value) for value in (a, b))
         name = f"llvm.x86.{_PAIR_PRODUCTS[32 * lanes]}"
         return tirx.call_llvm_pure_intrin(typed("int32", lanes), name, *operands)
-    both = tirx.reinterpret(typed("int32", lanes), wide)
     half = filled(16, lanes)
-    low = ((both << half) >> half) * ((vector << half) >> half)
-    return low + (both >> half) * (vector >> half)
+    low = ((a << half) >> half) * ((b << half) >> half)
+    return low + (a >> half) * (b >> half)
+
+
+def accumulate_halves(target: Target, total: Any, a: Any, b: Any) -> Any:
+    """total + dot_halves(a, b)."""
+    lanes = lanes_of(total)
+    if not takes_unsigned(target) or lanes not in (4, 8, 16):
+        return total + dot_halves(a, b)
+    name = f"llvm.x86.avx512.vpdpwssd.{32 * lanes}"
+    operands = [tirx.reinterpret(f"int16x{2 * lanes}", value) for value in (a, b)]
+    return tirx.call_llvm_pure_intrin(f"int32x{lanes}", name, total, *operands)
 
 
 def multiply_high(target: Target, a: Any, b: Any) -> Any:

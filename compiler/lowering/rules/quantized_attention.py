@@ -13,9 +13,10 @@ from ...quantization.attention import ENTRIES, MASKED
 from ...quantization.softmax import SUM_BITS
 from ..builder import KernelBuilder
 from ..registry import lowers
-from .gemm import accumulate, broadcast_read, finished, right_operand
+from .gemm import broadcast_read, finished
 from .indices import Index, shape_of
-from .integers import bits_above, centered, clamp, integer, multiply_high, shifted
+from .integer_matrices import steps_product
+from .integers import bits_above, clamp, integer, multiply_high, shifted
 from .row_reduction import row_reduce
 
 
@@ -45,7 +46,8 @@ def attention_int8(
     """round(sum_j e[j] * (value[j] - value_zero_point) / sum_j e[j]), see attention.py."""
     *batches, rows, _ = shape_of(query)
     keys = shape_of(key)[-2]
-    products = _product(query, query_zero_point, _centered(key, key_zero_point, True), kernel)
+    points = query_zero_point, key_zero_point
+    products = steps_product(query, key, points, batches, kernel, transposed=True)
 
     def score(*at: Index) -> Any:
         total = products(*at)
@@ -79,7 +81,7 @@ def attention_int8(
         return (product >> tirx.const(16, "int64")).astype("int32")
 
     factor = te.compute(total.shape, factor_of, name="factor", attrs=notes)
-    sums = _product(powers, 0, _centered(value, value_zero_point, False), kernel)
+    sums = steps_product(powers, value, (0, value_zero_point), batches, kernel)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
         down = excess(*at[:-1]) + integer(shift)
@@ -89,27 +91,3 @@ def attention_int8(
         return inside + integer(zero_point)
 
     return finished(lambda at: sums(*at), out, finish)
-
-
-def _centered(x: te.Tensor, zero_point: int, transposed: bool) -> te.Tensor:
-    """Steps from zero as int16, [..., k, n] as a product reads its right operand."""
-    sizes = list(shape_of(x))
-    if transposed:
-        sizes[-2:] = sizes[:-3:-1]
-
-    def element(*at: Index) -> Any:
-        place = (*at[:-2], at[-1], at[-2]) if transposed else at
-        return centered(x(*place), zero_point).astype("int16")
-
-    return te.compute(sizes, element, name="steps")
-
-
-def _product(x: te.Tensor, zero_point: int, right: te.Tensor, kernel: KernelBuilder) -> te.Tensor:
-    """Sums over the last axis of x, in int32."""
-    *batches, rows, depth = shape_of(x)
-    operand = right_operand(right, kernel, k_last=False, rows=rows)
-
-    def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
-        return centered(x(*batch, m, k), zero_point)
-
-    return accumulate(left, operand, (rows, depth), "int32", batches)

@@ -17,10 +17,11 @@ from ..builder import KernelBuilder
 from ..registry import lowers
 from .convolution import Total, window_products
 from .depthwise_words import column_convolution, takes_columns
-from .gemm import Finish, accumulate, broadcast_read, finished, right_operand, rows_product
+from .gemm import Finish, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
+from .integer_matrices import steps_product
 from .integer_words import takes_words, word_convolution, word_product
-from .integers import Multipliers, centered, requantize
+from .integers import Multipliers, requantize
 from .windows import Window, framed, split_index
 
 penjing = torch.ops.penjing
@@ -186,17 +187,7 @@ def matmul_int8(
 
     Both have at least two axes.
     """
-    wide = te.compute(
-        y.shape, lambda *at: centered(y(*at), y_zero_point).astype("int16"), name="centered"
-    )
-    rows, depth = shape_of(x)[-2:]
-    right = right_operand(wide, kernel, k_last=False, rows=rows)
-    batches = out.shape[:-2]
-
-    def left(batch: Sequence[Index], m: Index, k: Index) -> Any:
-        return centered(broadcast_read(x, (*batch, m, k)), x_zero_point)
-
-    total = accumulate(left, right, (rows, depth), SUMS, batches)
+    total = steps_product(x, y, (x_zero_point, y_zero_point), out.shape[:-2], kernel)
     return finished(
         lambda at: total(*at),
         out,
