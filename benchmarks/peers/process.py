@@ -10,7 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..networks import SUFFIX
+
 ROOT = Path(__file__).parents[2]
+SUFFIX = "_int8"  # of the names of networks that are quantized
 # What a runtime, and what its conversion, need to import; its version is that of the first.
 _MODULES = {
     "penjing": (["penjing"], ["penjing"]),
@@ -90,7 +93,7 @@ def prepare(
     Conversions are kept, also those that failed; penjing compiles anew.
     """
     run_with = find_python(pythons, _MODULES[runtime][0])
-    convert_with = find_python(pythons, _MODULES[runtime][1])
+    convert_with = find_python(pythons, _to_convert(runtime, network))
     folder = cache_folder / f"{network}-{_key()}" / _folder_name(runtime, threads, run_with)
     if run_with is None or convert_with is None:
         return folder, "not installed"
@@ -102,6 +105,13 @@ def prepare(
         )
     refused = folder / "refused"
     return folder, refused.read_text() if refused.exists() else ""
+
+
+def _to_convert(runtime: str, network: str) -> Sequence[str]:
+    """What a conversion needs to import; onnxruntime's tool quantizes for others, too."""
+    modules = _MODULES[runtime][1]
+    quantizes = network.endswith(SUFFIX) and "onnxscript" in modules
+    return [*modules, "onnxruntime"] if quantizes else modules
 
 
 def _convert(python: str, folder: Path, network: str, converter: str) -> None:
