@@ -13,7 +13,6 @@ from typing import Any
 from ..networks import SUFFIX
 
 ROOT = Path(__file__).parents[2]
-SUFFIX = "_int8"  # of the names of networks that are quantized
 # What a runtime, and what its conversion, need to import; its version is that of the first.
 _MODULES = {
     "penjing": (["penjing"], ["penjing"]),
