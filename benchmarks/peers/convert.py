@@ -30,7 +30,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     model, inputs = build_float(network.removesuffix(SUFFIX))
     converters = INT8 if network.endswith(SUFFIX) else CONVERTERS
-    if (runtime, network) == ("ncnn", "minilm"):
+    if (runtime, network) in (("ncnn", "minilm"), ("executorch", "minilm_int8")):
         inputs = _with_float_mask(*inputs)
     with torch.inference_mode():
         _save_values(folder / "inputs.npz", inputs)
@@ -47,7 +47,10 @@ def main() -> None:
 
 
 def _with_float_mask(ids: torch.Tensor, mask: torch.Tensor) -> Inputs:
-    """The mask as what attention adds to its scores: ncnn cannot compute one from the other."""
+    """The mask as what attention adds to its scores.
+
+    ncnn cannot compute one from the other, nor can ExecuTorch's quantizer prepare that.
+    """
     added = (1 - mask[:, None, None].float()) * -1e9
     return ids, added.expand(-1, -1, mask.shape[1], -1).contiguous()
 
