@@ -18,6 +18,7 @@ from .integer_vectors import (
     BYTES,
     dot_by_bytes,
     filled,
+    in_registers,
     lanes_of,
     narrow_by_clamp,
     typed,
@@ -135,7 +136,11 @@ def use_instructions(func: Any, target: Target) -> Any:
             return integer_x86.dot_of_pairs(*node.args)
         return dot_by_bytes(*node.args, unsigned=takes_unsigned(target))
 
-    body = tvm_ffi.structural_map(func.body, ((tirx.Add, added), (ir.Call, called)))
+    def loaded(node: Any) -> Any:
+        return in_registers(node, target.lanes(32))
+
+    body = tvm_ffi.structural_map(func.body, (ir.TensorLoad, loaded))
+    body = tvm_ffi.structural_map(body, ((tirx.Add, added), (ir.Call, called)))
     body = tvm_ffi.structural_map(body, (ir.Call, alone))
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
 

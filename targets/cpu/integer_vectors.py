@@ -67,6 +67,18 @@ def part_of(vector: Any, first: int, lanes: int) -> Any:
     return part_of(inner, first % half, lanes)
 
 
+def in_registers(load: Any, lanes: int) -> Any:
+    """A load of several vectors of a register tile as one load each.
+
+    LLVM keeps a tile in registers only if all its loads and stores are of the same parts.
+    """
+    is_tile = load.source.scope() == "local" and isinstance(load.indices[-1], tirx.Ramp)
+    if not is_tile or lanes_of(load) <= lanes or lanes_of(load) % 2:
+        return load
+    half = lanes_of(load) // 2
+    return joined(*(in_registers(part_of(load, first, half), lanes) for first in (0, half)))
+
+
 def _is_joined(vector: Any) -> bool:
     return (
         isinstance(vector, ir.Call)
