@@ -13,6 +13,7 @@ from .fuse_regions import FuseRegions as FuseRegions
 from .prune_channels import PruneChannels as PruneChannels
 from .prune_weights import PruneWeights as PruneWeights
 from .quantize import Quantize as Quantize
+from .quantize_aware import QuantizeAware as QuantizeAware
 from .quantize_weights import QuantizeWeights as QuantizeWeights
 from .reduce_precision import ReducePrecision as ReducePrecision
 from .remove_duplicates import RemoveDuplicates as RemoveDuplicates

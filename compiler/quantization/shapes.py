@@ -11,6 +11,11 @@ def elements(x: Tensor, *_: object) -> Tensor:
     return x.new_empty(x.shape, dtype=torch.int8)
 
 
+def reals(x: Tensor, *_: object) -> Tensor:
+    """float32 of the shape of the first operand."""
+    return x.new_empty(x.shape, dtype=torch.float32)
+
+
 def unsigned_elements(x: Tensor) -> Tensor:
     """uint8 of the shape of the operand."""
     return x.new_empty(x.shape, dtype=torch.uint8)
