@@ -95,6 +95,11 @@ def multiplies_words(expression: Any) -> bool:
     return any(_is(node, name) for node in _calls(expression) for name in (_DOT, _HALVES))
 
 
+def narrows(expression: Any) -> bool:
+    """Whether an expression is int32 narrowed to int8."""
+    return _is(expression, _NARROW) or _is(expression, _REQUANTIZE)
+
+
 def for_dots(target: Target) -> Target:
     """The core as a template of products should see it if they are of words."""
     if is_x86(target):

@@ -8,6 +8,7 @@ from tvm import ir, sym, tirx
 
 from ..target import Target
 from .flatten import position
+from .integer_ops import narrows
 from .loops import split_tiles
 from .stages import Stage, cost, uses
 from .threads import is_worth_threads
@@ -20,11 +21,10 @@ def schedule_nest(sch: Any, stage: Stage, target: Target, *, first: int, paralle
     """Schedule the loops of a stage from the `first` one inward."""
     if stage.kind == "opaque" or not stage.axes:
         return
-    lanes = target.lanes(_bits(stage))
     if stage.kind == "reduction":
         _reduction(sch, stage, target, first, parallel)
     else:
-        _elementwise(sch, stage, lanes, first)
+        _elementwise(sch, stage, target, first)
         if parallel:
             _parallelize(sch, stage, target)
 
@@ -66,14 +66,17 @@ def vectorize(sch: Any, loop: Any, lanes: int, unroll: int = 1) -> list[Any]:
     return [outer, inner]
 
 
-def _elementwise(sch: Any, stage: Stage, lanes: int, first: int) -> None:
+def _elementwise(sch: Any, stage: Stage, target: Target, first: int) -> None:
     loops = sch.get_loops(stage.block)[first:]
     if not loops:
         return
     fusable = min(_fusable(stage), len(loops))
     if fusable > 1:
         loops = [*loops[:-fusable], sch.fuse(*loops[-fusable:])]
+    lanes = target.lanes(_bits(stage))
     unroll = UNROLL if cost(stage.store.value) <= SIMPLE else 2
+    if narrows(stage.store.value):  # several vectors become one
+        lanes, unroll = target.lanes(8), 1
     outer = vectorize(sch, loops[-1], lanes, unroll)[0]
     if first == 0 and len(loops) > 1 and outer is not loops[-1]:
         sch.fuse(*loops[:-1])

@@ -16,7 +16,7 @@ from ..registry import lowers
 from .gemm import broadcast_read, finished
 from .indices import Index, shape_of
 from .integer_matrices import steps_product
-from .integers import bits_above, clamp, integer, multiply_high, shifted
+from .integers import bits_above, integer, multiply_high, narrow, shifted
 from .row_reduction import row_reduce
 
 
@@ -87,7 +87,6 @@ def attention_int8(
         down = excess(*at[:-1]) + integer(shift)
         half = integer(1) << (down - integer(1))
         moved = (multiply_high(value, factor(*at[:-1])) + half) >> down
-        inside = clamp(moved, low - zero_point, high - zero_point)
-        return inside + integer(zero_point)
+        return narrow(moved, low, high, zero_point=zero_point)
 
     return finished(lambda at: sums(*at), out, finish)

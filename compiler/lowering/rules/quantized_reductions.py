@@ -18,9 +18,9 @@ from .indices import Index, compute, shape_of, wrap_axis
 from .integers import (
     bits_above,
     centered,
-    clamp,
     integer,
     multiply_high,
+    narrow,
     reciprocal_square_root,
     requantize,
 )
@@ -129,7 +129,7 @@ def softmax_int8(
         down = tirx.min(excess(*row(at)) + integer(shift), integer(31))
         half = integer(1) << (down - integer(1))
         value = (powers(*at) * factor(*row(at)) + half) >> down
-        return clamp(value + integer(zero_point), low, high).astype("int8")
+        return narrow(value, low, high, zero_point=zero_point)
 
     return compute(out.shape, element, "softmax_int8")
 
@@ -191,7 +191,7 @@ def normalize_int8(
         up = tirx.min(integer(most) - exponent(*row), integer(30))
         normal = multiply_high(distance << up, root(*row))
         value = multiply_high(normal, gain(*place)) + offset(*place)
-        return clamp(value >> integer(shift), low, high).astype("int8")
+        return narrow(value, low, high, shift=shift)
 
     return compute(out.shape, element, "normalize_int8")
 
