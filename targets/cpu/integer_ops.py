@@ -26,8 +26,8 @@ from .integer_vectors import (
 from .integer_x86 import is_x86, takes_halves, takes_unsigned
 from .tiles import paired, spread
 
-_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize", "dot_halves")
-_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE, _HALVES = tuple(
+_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize", "dot_halves", "weigh")
+_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE, _HALVES, _WEIGH = tuple(
     f"tirx.penjing_{name}" for name in _NAMES
 )
 _PURE = 1  # TIR's CallEffectKind
@@ -80,6 +80,17 @@ def requantize_by_halves(value: Any, quadruple: Any, zero_point: int, low: int, 
     return _call(_REQUANTIZE, value, quadruple, *numbers, dtype="int8")
 
 
+def weigh(
+    values: tuple[Any, Any], factors: tuple[int, int], offset: int, shift: int, low: int, high: int
+) -> Any:
+    """clamp((a * x + b * y + offset) >> shift, low, high) as int8, of int8 x and y on x86.
+
+    Factors a and b fit 16 bits.
+    """
+    numbers = (tirx.const(number, "int32") for number in (*factors, offset, shift, low, high))
+    return _call(_WEIGH, *values, *numbers, dtype="int8")
+
+
 def has_dots(target: Target) -> bool:
     """Whether a few instructions multiply and add words."""
     return "+dotprod" in target.features or sums_pairs(target) or is_x86(target)
@@ -97,7 +108,7 @@ def multiplies_words(expression: Any) -> bool:
 
 def narrows(expression: Any) -> bool:
     """Whether an expression is int32 narrowed to int8."""
-    return _is(expression, _NARROW) or _is(expression, _REQUANTIZE)
+    return any(_is(expression, name) for name in (_NARROW, _REQUANTIZE, _WEIGH))
 
 
 def for_dots(target: Target) -> Target:
@@ -128,6 +139,8 @@ def use_instructions(func: Any, target: Target) -> Any:
             return _joined(list(node.args))
         if _is(node, _NARROW):
             return _narrowed(target, node.args[0], *map(_number, node.args[1:]))
+        if _is(node, _WEIGH):
+            return integer_x86.weigh(target, node.args[:2], *map(_number, node.args[2:]))
         if _is(node, _REQUANTIZE):
             return integer_x86.requantize(target, *node.args[:2], *map(_number, node.args[2:]))
         return _multiply_high(target, *node.args) if _is(node, _HIGH) else node

@@ -179,6 +179,42 @@ def narrow(target: Target, value: Any, shift: int, zero_point: int, low: int, hi
     return _finished(words, lanes, zero_point, low, high)
 
 
+def weigh(
+    target: Target, values: Any, a: int, b: int, offset: int, shift: int, low: int, high: int
+) -> Any:
+    """clamp((a * x + b * y + offset) >> shift, low, high) as int8: PMADDWD of pairs (x, y)."""
+    lanes, native = lanes_of(values[0]), target.lanes(32)
+    if not packs(target, lanes):
+        wide = [value.astype(typed("int32", lanes)) for value in values]
+        total = wide[0] * filled(a, lanes) + wide[1] * filled(b, lanes) + filled(offset, lanes)
+        return narrow_by_clamp(total, shift, 0, low, high)
+    factors = filled((b << 16) + (a & 0xFFFF), native)
+    words = []
+    for first in range(0, lanes, 2 * native):
+        parts = [part_of(value, first, 2 * native) for value in values]
+        x, y = (part.astype(f"int16x{2 * native}") for part in parts)
+        sums = [
+            (dot_halves(pairs, factors) + filled(offset, native)) >> filled(shift, native)
+            for pairs in _unpacked(x, y)
+        ]
+        words.append(_packed(*sums, "int16"))  # undoes the order that unpacking made
+    return _in_order(_clamped(_packed(words[0], words[-1], "int8"), low, high), lanes, 8)
+
+
+def _unpacked(x: Any, y: Any) -> list[Any]:
+    """Pairs of int16 as words: of the first halves of all 128 bits, and of the second ones."""
+    lanes = lanes_of(x)
+
+    def half(first: int) -> Any:
+        pairs = (
+            (at, lanes + at) for part in range(first, lanes, 8) for at in range(part, part + 4)
+        )
+        order = [tirx.const(index, "int32") for pair in pairs for index in pair]
+        return tirx.reinterpret(typed("int32", lanes // 2), tirx.Shuffle([x, y], order))
+
+    return [half(0), half(4)]
+
+
 def _finished(words: list[Any], lanes: int, zero_point: int, low: int, high: int) -> Any:
     """clamp(value + zero_point, low, high) as int8 of int16 that were packed."""
     if zero_point:
@@ -188,12 +224,14 @@ def _finished(words: list[Any], lanes: int, zero_point: int, low: int, high: int
             tirx.call_llvm_pure_intrin(f"int16x{count}", "llvm.sadd.sat", word, offset)
             for word in words
         ]
-    packed = _packed(words[0], words[-1], "int8")
+    return _in_order(_clamped(_packed(words[0], words[-1], "int8"), low, high), lanes)
+
+
+def _clamped(packed: Any, low: int, high: int) -> Any:
+    """clamp(packed, low, high) of int8."""
     if high < 127:
         packed = tirx.min(packed, filled(high, lanes_of(packed), "int8"))
-    if low > -128:
-        packed = tirx.max(packed, filled(low, lanes_of(packed), "int8"))
-    return _in_order(packed, lanes)
+    return tirx.max(packed, filled(low, lanes_of(packed), "int8")) if low > -128 else packed
 
 
 def _packed(a: Any, b: Any, dtype: str) -> Any:
@@ -203,11 +241,14 @@ def _packed(a: Any, b: Any, dtype: str) -> Any:
     return tirx.call_llvm_pure_intrin(f"{dtype}x{lanes}", f"llvm.x86.{name}", a, b)
 
 
-def _in_order(packed: Any, lanes: int) -> Any:
-    """The int8 of two or four vectors that were packed twice, as they were."""
-    quarters = lanes_of(packed) // 16  # of a vector; each gave 4 neighbors of one of the 16 groups
-    count = lanes // (4 * quarters)
-    order = [4 * group + part for part in range(count) for group in range(quarters)]
-    groups = tirx.reinterpret(f"int32x{4 * quarters}", packed)
-    moved = tirx.Shuffle([groups], [tirx.const(index, "int32") for index in order])
+def _in_order(packed: Any, lanes: int, size: int = 4) -> Any:
+    """The first `lanes` int8 of vectors that were packed, as they were.
+
+    `size` of them stayed together: of each vector, one such group is in every 128 bits.
+    """
+    quarters, groups = lanes_of(packed) // 16, 16 // size
+    count = lanes // (size * quarters)
+    order = [groups * place + part for part in range(count) for place in range(quarters)]
+    whole = tirx.reinterpret(f"int{8 * size}x{groups * quarters}", packed)
+    moved = tirx.Shuffle([whole], [tirx.const(index, "int32") for index in order])
     return tirx.reinterpret(f"int8x{lanes}", moved)

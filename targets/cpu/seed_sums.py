@@ -1,7 +1,8 @@
 """Sums that start at the bias: clear, accumulate, add -> load, accumulate.
 
 A product whose only reader adds one number per column starts its accumulators there instead of at
-zero. With a short reduction, that addition is a noticeable part of the work: 1 / K of it.
+zero. With a short reduction, that addition is a noticeable part of the work: 1 / K of it. Sums of
+integers may start at several such numbers: their order does not show.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ def seed_sums(func: Any) -> Any:
     seeds = [seed for block in blocks if (seed := _seed(block, blocks)) is not None]
     if not seeds:
         return func
+    again = any("int" in str(seed.bias.ty.dtype) for seed in seeds)
 
     def rebuilt(block: Any) -> Any:
         for seed in seeds:
@@ -48,13 +50,16 @@ def seed_sums(func: Any) -> Any:
 
     # Blocks are looked up as they are: the root, which holds the others, is no seed.
     body = tvm_ffi.structural_map(func.body, (s_tir.SBlock, rebuilt))
-    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
+    func = tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
+    return seed_sums(func) if again else func
 
 
 def _seed(product: Any, blocks: list[Any]) -> _Seed | None:
     if str(product.annotations.get("schedule", "")) not in _TEMPLATES or product.init is None:
         return None
     buffer = product.init.buffer
+    if not _is_zero(product.init.value) and "float" in str(buffer.ty.dtype):
+        return None
     readers = [b for b in blocks if any(r.source.same_as(buffer) for r in b.reads)]
     readers = [b for b in readers if not b.same_as(product)]
     if len(readers) != 1 or not isinstance(readers[0].body, tirx.BufferStore):
@@ -81,11 +86,17 @@ def _is_per_column(bias: Any, sums: Any) -> bool:
     return scalar_rows and whole and isinstance(column, ir.Var) and bool(last.same_as(column))
 
 
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, tirx.IntImm | tirx.FloatImm) and value.value == 0
+
+
 def _started(seed: _Seed) -> Any:
     block, init = seed.product, seed.product.init
     *others, _ = seed.bias.indices
     index = [*others, init.indices[-1]]
-    start = tirx.BufferStore(init.buffer, tirx.BufferLoad(seed.bias.source, index), init.indices)
+    value = tirx.BufferLoad(seed.bias.source, index)
+    value = value if _is_zero(init.value) else init.value + value
+    start = tirx.BufferStore(init.buffer, value, init.indices)
     region = tirx.BufferRegion(seed.bias.source, [ir.Range.from_min_extent(i, 1) for i in index])
     return _block(block, [*block.reads, region], block.body, start)
 

@@ -34,6 +34,20 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "x86-64-v4": (r"\s+vpmaddwd\s", 2.6),
     "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.75),
 }
+
+
+class Residual(nn.Module):
+    """A layer beside its input, whose channels are repeated."""
+
+    def __init__(self, layer: nn.Module, times: int = 1) -> None:
+        super().__init__()
+        self.layer, self.times = layer, times
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = torch.relu(self.layer(x) + torch.cat([x] * self.times, 1))
+        return y
+
+
 X86 = ["x86-64-v2", "x86-64-v3", "x86-64-v4"]
 ARM = ["arm-a55", "arm-a72", "arm-a76"]
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -51,6 +65,8 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (1, 32, 11, 8),
     ),
     "sequence": (lambda: nn.Conv1d(6, 11, 5, padding=2), (1, 6, 17)),
+    "residual": (lambda: Residual(nn.Conv2d(72, 72, 1)), (1, 72, 5, 7)),
+    "wide residual": (lambda: Residual(nn.Conv2d(16, 128, 1), 8), (1, 16, 3, 3)),
     "volume": (lambda: nn.Conv3d(3, 5, 2), (1, 3, 4, 5, 6)),
 }
 
@@ -81,7 +97,7 @@ def test_host_gives_the_bytes_of_pytorch(layer: str) -> None:
 
 
 @pytest.mark.parametrize("target", X86)
-@pytest.mark.parametrize("layer", ["linear", "window", "depthwise", "tall depthwise"])
+@pytest.mark.parametrize("layer", ["linear", "window", "depthwise", "wide residual"])
 def test_x86_without_dots_gives_the_same(layer: str, target: str) -> None:
     if not runs_here(get(target)):
         pytest.skip(f"this machine cannot run {target}")

@@ -7,8 +7,11 @@ import torch
 import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from tvm import te, tirx
 
+from ....targets.cpu.integer_ops import weigh
+from ....targets.cpu.integer_x86 import is_x86
 from ...ir.tensor_spec import TensorSpec
 from ...quantization import ops as ops
+from ..builder import KernelBuilder
 from ..math.floats import like
 from ..registry import lowers
 from .gemm import broadcast_read
@@ -36,10 +39,15 @@ def add_int8(
     high: int,
     *,
     out: TensorSpec,
+    kernel: KernelBuilder,
 ) -> te.Tensor:
     """clamp((x * x_multiplier + y * y_multiplier + offset) >> shift, low, high)."""
+    factors = x_multiplier, y_multiplier
 
     def element(at: Sequence[Index]) -> Any:
+        if is_x86(kernel.target):
+            values = broadcast_read(x, at), broadcast_read(y, at)
+            return weigh(values, factors, offset, shift, low, high)
         left = broadcast_read(x, at).astype("int32") * tirx.const(x_multiplier, "int32")
         right = broadcast_read(y, at).astype("int32") * tirx.const(y_multiplier, "int32")
         return _narrowed(left + right, offset, shift, low, high)
