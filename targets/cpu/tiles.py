@@ -141,7 +141,11 @@ def _candidates(
     lanes = target.lanes(32)
     widest = 16 if is_arm(target) and not is_paired(target) else 8
     most = min(widest, -(-columns // lanes))
-    widths = [v for v in range(most, 0, -1) if _SPREAD not in target.features or v in _NARROWED]
+    widths = list(range(most, 0, -1))
+    if _SPREAD in target.features:
+        widths = [v for v in widths if v in _NARROWED]
+        whole = [v for v in widths if v > 1 and -(-columns // lanes) % v == 0]
+        widths = whole or widths  # panels that end with the columns hold no zeros
     for vectors in [max(1, panel // lanes)] if panel else widths:
         tallest = min(rows, max(most_rows(target, vectors), int(vectors == 1)))
         for tall in [height] if height else range(tallest, 0, -1):
