@@ -119,7 +119,7 @@ def test_channels_that_stay_keep_their_integers() -> None:
 @pytest.mark.parametrize("refit", [False, True])
 def test_either_order_compiles(refit: bool) -> None:
     program = trace(network(), (torch.zeros(SHAPE),))
-    prune = PruneChannels(ratio=0.25, round_to=1, refit=refit)
+    prune = PruneChannels(ratio=0.25, scope="layer", round_to=1, refit=refit)
     errors = []
     for passes in ((prune,), (prune, Quantize()), (Quantize(), prune)):
         changed = quantized(program, *passes)
@@ -135,7 +135,7 @@ def test_either_order_compiles(refit: bool) -> None:
         np.testing.assert_allclose(result, wanted_now, rtol=0, atol=0 if exact else 1e-5)
         integers = {str(node.target) for node in folded.graph.nodes if "int8" in str(node.target)}
         assert bool(integers) == exact
-    assert max(errors[1:]) < errors[0] + 0.03
+    assert max(errors[1:]) < 2 * errors[0] + 0.03
 
 
 def test_weights_of_integers_are_dropped_one_by_one() -> None:

@@ -11,8 +11,8 @@ from .layers import along, compute
 
 _UPDATES = 500
 _SAMPLES = 64  # images, or rows of linear layers times 16, in one update
-_RATE = 0.05
-_WORTH = 0.01  # of being undecided, as a share of the error of rounding to the nearest
+_RATE = 0.02
+_WORTH = 10.0  # of being undecided, by the error of rounding to the nearest
 _WARM = 0.2  # of the updates before weights have to decide
 _SHARPNESS = 20.0, 2.0  # of what being undecided costs: first only in the middle, then everywhere
 _LOW, _HIGH = -0.1, 1.1  # between which the sigmoid is stretched, so that it reaches 0 and 1
