@@ -1,15 +1,22 @@
-"""What quantization after training costs: two networks for digits, and the real MiniLM.
+"""What quantization after training costs: networks for digits, the real MiniLM, MobileNetV2.
 
-Run as a module: `python -m benchmarks.quantization [digits] [minilm]`.
+python -m benchmarks.quantization [digits] [minilm] [mobilenet] [--json FILE]
+
+digits: points of accuracy. minilm: how well embeddings are kept of held-out sentences (of packages
+that calibration read nothing of) and of everyday ones. mobilenet: seconds of processor time that
+calibration takes, and the size of the library for a Cortex-A72; its weights are random.
 """
 
 import copy
-import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+import penjing
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
@@ -18,17 +25,23 @@ from penjing.compiler.pass_manager import optimize
 from penjing.passes import Quantize, QuantizeWeights
 
 from . import digits, sentences
-from .networks import InvertedResidual
-from .table import markdown
+from .networks import InvertedResidual, mobilenet_v2
+from .table import Row, markdown, save
 
 CALIBRATION_IMAGES = 256
 CALIBRATION_TEXTS = 192
+LENGTH = 64  # tokens
 BATCH = 16
+MOBILENET_IMAGES, MOBILENET_BATCH = 64, 8
 OCTAVES = (4, 6)  # channels are rescaled by up to 2^these, either way
 WAYS: dict[str, Pass] = {
     "int8": Quantize(),
     "int8 weights": QuantizeWeights(),
     "int4 weights": QuantizeWeights(bits=4),
+}
+FOUR_BITS: dict[str, Pass] = {
+    "int4 weights, AWQ": QuantizeWeights(bits=4, method="awq"),
+    "int4 weights, nearest": QuantizeWeights(bits=4, method="nearest"),
 }
 
 
@@ -85,20 +98,40 @@ def digits_rows(seed: int) -> Iterator[dict[str, object]]:
         yield row
 
 
-def minilm_rows() -> Iterator[dict[str, object]]:
-    """Spearman's correlation of similarities and mean cosine of embeddings, held out."""
+def minilm_rows() -> Iterator[Row]:
+    """Spearman's correlation of similarities and mean cosine of embeddings."""
     model = sentences.encoder()
-    batches = sentences.calibration_batches(CALIBRATION_TEXTS, BATCH)
+    batches = sentences.calibration_batches(CALIBRATION_TEXTS, BATCH, LENGTH)
     program = trace(model, tuple(part[:1] for part in batches[0]))
-    for way, chosen in WAYS.items():
+    for way, chosen in (WAYS | FOUR_BITS).items():
         changed = optimize(program, [chosen], calibration=batches)
-        spearman, cosine = sentences.score(changed, program)
+        scores = sentences.scores(changed, program)
         size = sum(weight.nbytes for weight in changed.weights.values())
+        row: Row = {"MiniLM": way}
+        for kind in (sentences.HELD_OUT, sentences.EVERYDAY):
+            row[f"{kind}, Spearman"] = f"{scores[kind][0]:.5f}"
+            row[f"{kind}, mean cosine"] = f"{scores[kind][1]:.5f}"
+        yield row | {"MB": f"{size / 1e6:.1f}"}
+
+
+def mobilenet_rows() -> Iterator[Row]:
+    """What it takes to calibrate MobileNetV2, and what its libraries take."""
+    torch.manual_seed(0)
+    model, inputs = mobilenet_v2()
+    shape = MOBILENET_BATCH, *inputs[0].shape[1:]
+    batches = [torch.randn(shape) for _ in range(MOBILENET_IMAGES // MOBILENET_BATCH)]
+    program = trace(model, inputs)
+    ways: dict[str, list[Pass]] = {"float32": [], "int8": [WAYS["int8"]]}
+    for way, passes in ways.items():
+        start = time.process_time()
+        changed = optimize(program, passes, calibration=batches)
+        seconds = time.process_time() - start if passes else None
+        report = penjing.compile(changed, target="arm-a72").report
         yield {
-            "MiniLM": way,
-            "Spearman": f"{spearman:.5f}",
-            "mean cosine": f"{cosine:.5f}",
-            "MB": f"{size / 1e6:.1f}",
+            "MobileNetV2": way,
+            "calibration, s": seconds,
+            "library, MB": report.library_bytes / 1e6,
+            "arena, MB": report.arena_bytes / 1e6,
         }
 
 
@@ -107,14 +140,27 @@ def _function(program: Program) -> Callable[[Tensor], Tensor]:
     return lambda images: run_batched(program, (images,)).outputs[0]
 
 
-def main(chosen: list[str]) -> None:
-    """Print the tables that are asked for, both by default."""
-    if not chosen or "digits" in chosen:
-        rows = [row for seed in digits.SEEDS for row in digits_rows(seed)]
-        print(markdown(rows), flush=True)
-    if not chosen or "minilm" in chosen:
-        print(markdown(list(minilm_rows())))
+TABLES: dict[str, Callable[[], Iterator[Row]]] = {
+    "digits": lambda: (row for seed in digits.SEEDS for row in digits_rows(seed)),
+    "minilm": minilm_rows,
+    "mobilenet": mobilenet_rows,
+}
+
+
+def main() -> None:
+    """Print the tables that are asked for, all by default."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", help=f"some of {', '.join(TABLES)}; default: all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
+    options = parser.parse_args()
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"unknown table {', '.join(sorted(unknown))}")
+    tables: dict[str, list[Row]] = {}
+    for name in options.tables or TABLES:
+        tables[name] = list(TABLES[name]())
+        print(markdown(tables[name]), flush=True)
+    save([{"table": name, **row} for name, rows in tables.items() for row in rows], options.json)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
