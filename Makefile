@@ -6,6 +6,8 @@ STAMP := $(VENV)/.penjing-installed
 RESULTS := benchmarks/results
 PEERS := $(wildcard .venv-peers/bin/python .venv-litert/bin/python)
 WITH_PEERS := $(if $(PEERS),--python $(PEERS))
+INT8 := $(addsuffix _int8,mobilenet_v2 resnet18 resnet50 minilm ds_cnn resnet8)
+INT8_PEERS := penjing onnxruntime openvino executorch
 # One thread per process: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
@@ -48,6 +50,8 @@ bench: setup ## measure everything, beside the runtimes that bench-peers install
 	$(BIN)/python -m benchmarks.size $(WITH_PEERS) --json $(RESULTS)/size.json
 	$(BIN)/python -m benchmarks.cpu --layers $(WITH_PEERS) --json $(RESULTS)/layers.json
 	$(BIN)/python -m benchmarks.cpu $(WITH_PEERS) --json $(RESULTS)/cpu.json
+	$(BIN)/python -m benchmarks.cpu $(INT8) --threads 1 $(WITH_PEERS) --only $(INT8_PEERS) \
+		--json $(RESULTS)/cpu_int8.json
 
 bench-peers: setup ## install other runtimes to measure beside penjing (2 GB)
 	$(PYTHON) -m venv .venv-peers

@@ -17,7 +17,7 @@ from torch import nn
 import penjing
 from penjing.passes import Pass, PruneChannels, RemoveLayers
 
-from .networks import build
+from .networks import build_float
 from .table import Row, publish, save
 
 TARGET = "arm-a72"
@@ -42,7 +42,7 @@ def main() -> None:
         parser.error(f"unknown network {', '.join(sorted(unknown))}")
     rows: list[Row] = []
     for name in options.networks or CASES:
-        rows += measure(name, *build(name), CASES[name])
+        rows += measure(name, *build_float(name), CASES[name])
         save(rows, options.json)
     publish(rows, options.json)
 

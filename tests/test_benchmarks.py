@@ -11,7 +11,7 @@ from benchmarks import peer_counts, ratios, readme, table
 from benchmarks.cpu import Options, measure
 from benchmarks.gpt2 import Gpt2Step
 from benchmarks.layers import LAYERS
-from benchmarks.networks import build
+from benchmarks.networks import build_float
 
 # Millions of multiply-adds in convolutions and products, as published for these networks.
 PUBLISHED = {
@@ -27,7 +27,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_networks_do_the_work_that_is_published(name: str) -> None:
     with torch.device("meta"), torch.no_grad():
-        model, inputs = build(name)
+        model, inputs = build_float(name)
         with FlopCounterMode(display=False) as counter:
             model(*inputs)
     assert counter.get_total_flops() / 2e6 == pytest.approx(PUBLISHED[name], rel=2e-3)
@@ -36,7 +36,7 @@ def test_networks_do_the_work_that_is_published(name: str) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_end_with_the_shape_they_began_with(name: str) -> None:
     with torch.device("meta"):
-        model, inputs = build(name)
+        model, inputs = build_float(name)
         assert model(*inputs).shape == inputs[0].shape
 
 

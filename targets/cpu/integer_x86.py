@@ -197,7 +197,7 @@ def weigh(
             (dot_halves(pairs, factors) + filled(offset, native)) >> filled(shift, native)
             for pairs in _unpacked(x, y)
         ]
-        words.append(_packed(*sums, "int16"))  # undoes the order that unpacking made
+        words.append(_packed(sums[0], sums[1], "int16"))  # undoes the order that unpacking made
     return _in_order(_clamped(_packed(words[0], words[-1], "int8"), low, high), lanes, 8)
 
 

@@ -31,7 +31,7 @@ DOTS = {  # what ends a product of two vectors of words, and instructions for ea
     "arm-a55": (r"\s+sdot\s", 1.2),
     "arm-a72": (r"\s+sadalp\s", 3.65),
     "x86-64-v2": (r"\s+pmaddwd\s", 3.6),
-    "x86-64-v4": (r"\s+vpmaddwd\s", 2.6),
+    "x86-64-v4": (r"\s+vpmaddwd\s", 2.75),
     "x86-64-v4 with VNNI": (r"\s+vpdpbusd\s", 1.75),
 }
 

@@ -42,7 +42,6 @@ def column_convolution(
     length = word_length(kernel.target)
     count = -(-height // length)
     read = word_reader(kernel)
-    columns = images.space[1]
 
     def element(n: Index, y: Index, group: Index, x: Index, c: Index) -> Any:
         first = y * window.stride[0]
@@ -52,8 +51,8 @@ def column_convolution(
 
         return read(row, group, height)
 
-    shape = (images.batch, sizes[0], count, columns, channels)
-    words = te.compute(shape, element, name="columns")
+    made = (images.batch, sizes[0], count, images.space[1], channels)
+    words = te.compute(made, element, name="columns")
     packed = kernel.pack(weight, partial(pack_columns, length=length), "columns")
 
     def product(n: Index, o: Index, position: Sequence[Index], taps: Sequence[Any]) -> Any:
@@ -63,8 +62,9 @@ def column_convolution(
     apart = Window(  # rows of words share nothing
         stride=(count, window.stride[1]), dilation=(1, window.dilation[1]), before=(), after=()
     )
-    shape = (images.batch, *sizes, channels)
-    found = over_window("depthwise", shape, (count, width), apart, product, total)
+    found = over_window(
+        "depthwise", (images.batch, *sizes, channels), (count, width), apart, product, total
+    )
     rest = correction(weight, kernel)
     return lambda n, o, position: found(n, o, position) + rest(o)
 

@@ -78,8 +78,8 @@ def word_convolution(
     target = for_dots(kernel.target)
     tile = conv_tile(target, sizes[-1], channels, count * math.prod(taps[:-1]))
     panel = tile.columns
-    options = {"length": word_length(kernel.target), "pairs": sums_pairs(kernel.target)}
-    transform = partial(pack_windows, panel=panel, **options)
+    length, pairs = word_length(kernel.target), sums_pairs(kernel.target)
+    transform = partial(pack_windows, panel=panel, length=length, pairs=pairs)
     packed = kernel.pack(weight, transform, f"words{panel}")
     axes = [te.reduce_axis((0, size), name="t") for size in taps[:-1]]
     k = te.reduce_axis((0, count), name="k")
