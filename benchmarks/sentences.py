@@ -64,9 +64,10 @@ def tokenized(texts: Sequence[str], length: int = LENGTH) -> Tokens:
 def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     """Different texts to calibrate or to train with, the same at every call.
 
-    Of four, one is a sentence and two are as many sentences as fit `length` tokens, since padding
-    teaches nothing; they are from documents twice as often as composed ones. The fourth is a row of
-    random words: what is judged speaks of more than documentation does.
+    Of four, two are single sentences, as those that are judged; one is as many sentences as fit
+    `length` tokens, since padding teaches nothing; all are from documents twice as often as
+    composed ones. The fourth is a row of random words: what is judged speaks of more than
+    documents do.
     """
     source = random.Random(0)
     prose, invented = _endless(calibrating(), source), _endless(composed(4000), source)
@@ -76,10 +77,10 @@ def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
         pool = invented if len(texts) % 3 == 2 else prose
         if len(texts) % 4 == 3:
             text = " ".join(source.sample(words, source.randrange(5, length // 2)))
-        elif len(texts) % 4 == 0:
-            text = next(pool)
-        else:
+        elif len(texts) % 4 == 1:
             text = _filled(pool, length)
+        else:
+            text = next(pool)
         texts[text] = None
     return list(texts)
 

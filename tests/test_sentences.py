@@ -28,7 +28,7 @@ def test_sentences_are_always_the_same() -> None:
 def test_calibration_texts_fill_their_length() -> None:
     for length in (64, 128):
         ids, mask = sentences.tokenized(sentences.calibration_texts(64, length), length)
-        assert 0.4 < mask.float().mean() < 0.8
+        assert 0.25 < mask.float().mean() < 0.6
         assert (ids != 100).all()  # no unknown words
 
 
