@@ -2,6 +2,6 @@
 
 from .bisection import Bisection, bisect
 from .comparison import Comparison, compare
-from .saturation import Saturation, saturation
+from .range_ends import Saturation, saturation
 
 __all__ = ["Bisection", "Comparison", "Saturation", "bisect", "compare", "saturation"]

@@ -132,8 +132,8 @@ def output_sqnr(first: Program, second: Program, data: Iterable[Any]) -> float:
     sums = [Difference() for _ in first.outputs]
     with torch.no_grad():
         for batch in as_batches(first, data):
-            pair = [run_batched(program, batch.inputs).outputs for program in (first, second)]
-            _add_outputs(*pair, sums)
+            wanted = run_batched(first, batch.inputs).outputs
+            _add_outputs(wanted, run_batched(second, batch.inputs).outputs, sums)
     return min((each.sqnr for each in sums), default=math.inf)
 
 

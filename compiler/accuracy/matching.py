@@ -71,7 +71,7 @@ def _absorb(node: Node, pairs: dict[Node, Node]) -> None:
     if node in pairs or not (kind_of(node) is Kind.ELEMENTWISE or node.target is _BATCH_NORM):
         return
     sources = [source for source in node.all_input_nodes if source in pairs]
-    if len(sources) == 1 and len(sources[0].users) == 1 and _are_alike(*sources, node):
+    if len(sources) == 1 and len(sources[0].users) == 1 and _are_alike(sources[0], node):
         pairs[node] = pairs.pop(sources[0])
 
 

@@ -1,6 +1,6 @@
 """How many elements of quantized values lie at the ends of their ranges."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,7 +45,9 @@ class Saturation:
     rows: tuple[Ends, ...]
 
     def __str__(self) -> str:
-        cells = [("value", "range", "elements", "% at low end", "% at high end")]
+        cells: list[Sequence[str]] = [
+            ("value", "range", "elements", "% at low end", "% at high end")
+        ]
         for row in self.rows:
             shares = [f"{100 * count / row.elements:.3f}" for count in (row.at_low, row.at_high)]
             cells.append((row.name, f"{row.low} to {row.high}", str(row.elements), *shares))
