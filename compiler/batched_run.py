@@ -138,8 +138,12 @@ class _Runner:
             return _Value(self._call(node, {}), is_batched=False)
         if acts_on_each_sample(node, sources):
             joined = self._call(node, {source: self.joined(source) for source in sources})
-            return _Value(joined.unflatten(0, (self.times, -1)), is_batched=True)
+            return _Value(_each_part(joined, self._by_sample), is_batched=True)
         return _Value(self._call_for_all(node, sources), is_batched=True)
+
+    def _by_sample(self, joined: Tensor) -> Tensor:
+        split: Tensor = joined.unflatten(0, (self.times, -1))
+        return split
 
     def _call(self, node: Node, samples: Mapping[Node, Any]) -> Any:
         """The node's result where `samples` holds the values of what differs by sample."""
@@ -156,14 +160,14 @@ class _Runner:
 
         stacked = [self.values[source].data for source in sources]
         try:
-            return torch.vmap(one, randomness="different")(*stacked)
-        except RuntimeError:  # no batching rule and no fallback: sample by sample
-            results = [
-                one(*(_sample(data, index) for data in stacked)) for index in range(self.times)
-            ]
-            if isinstance(results[0], Tensor):
-                return torch.stack(results)
-            return tuple(map(torch.stack, zip(*results, strict=True)))
+            if _has_batching_rule(node):
+                return torch.vmap(one, randomness="different")(*stacked)
+        except RuntimeError:  # no batching rule and no fallback after all
+            pass
+        results = [one(*(_sample(data, index) for data in stacked)) for index in range(self.times)]
+        if isinstance(results[0], Tensor):
+            return torch.stack(results)
+        return tuple(map(torch.stack, zip(*results, strict=True)))
 
     def _is_normalized_here(self, node: Node) -> bool:
         return self.normalize_by_batch or self.values[node.all_input_nodes[0]].is_batched
@@ -190,10 +194,18 @@ class _Runner:
         return self._split(node, result)
 
 
+def _has_batching_rule(node: Node) -> bool:
+    """Whether vmap can be tried; it warns of every call of `quantized_decomposed`."""
+    return getattr(node.target, "namespace", "") != "quantized_decomposed"
+
+
 def _sample(data: Any, index: int) -> Any:
-    if isinstance(data, Tensor):
-        return data[index]
-    return tuple(part[index] for part in data)
+    return _each_part(data, lambda part: part[index])
+
+
+def _each_part(data: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A function of a result, or of each of several."""
+    return function(data) if isinstance(data, Tensor) else tuple(map(function, data))
 
 
 def _needed(ends: Sequence[Node], given: set[Node]) -> list[Node]:

@@ -9,6 +9,7 @@ from .ir.op_kinds import Kind, kind_of
 from .ir.rewrite import arguments_of, shape_of
 
 _ATEN = torch.ops.aten
+_DECOMPOSED = torch.ops.quantized_decomposed
 # Layers of one image: rank of the images that dimension 0 is the batch of.
 _IMAGE_LAYERS = {
     **dict.fromkeys((_ATEN.conv1d, _ATEN.conv_transpose1d), 3),
@@ -18,6 +19,15 @@ _IMAGE_LAYERS = {
     **dict.fromkeys((_ATEN.avg_pool2d, _ATEN.max_pool2d, _ATEN.adaptive_avg_pool2d), 4),
     **dict.fromkeys((_ATEN.upsample_nearest2d, _ATEN.upsample_bilinear2d), 4),
 }
+_ROWS = torch.ops.penjing.quantize_rows
+# They read and write rows, the elements on the last axis, each on its own.
+_BY_ROW = {
+    _DECOMPOSED.choose_qparams_per_token,
+    _DECOMPOSED.choose_qparams_per_token_asymmetric,
+    _DECOMPOSED.quantize_per_token,
+    _DECOMPOSED.dequantize_per_token,
+    torch.ops.penjing.linear_int8_rows,
+}
 
 
 def acts_on_each_sample(node: Node, batched: Collection[Node]) -> bool:
@@ -26,14 +36,16 @@ def acts_on_each_sample(node: Node, batched: Collection[Node]) -> bool:
     The other tensor operands are the same for every sample. False where that is not known.
     """
     target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or not isinstance(
-        node.meta["val"], torch.Tensor
-    ):
+    if not isinstance(target, torch._ops.OpOverload):
         return False
     shapes = {source: shape_of(source) for source in node.all_input_nodes}
     shared = [shape for source, shape in shapes.items() if source not in batched]
     own = [shapes[source] for source in batched]
     packet, rank = target.overloadpacket, len(own[0])
+    if packet in _BY_ROW or (packet is _ROWS and arguments_of(node)["axes"] < rank):
+        return rank >= 2 and all(shape[:1] == own[0][:1] for shape in own)
+    if not isinstance(node.meta["val"], torch.Tensor):
+        return False
     if kind_of(node) is Kind.ELEMENTWISE:
         is_like_result = all(shape == shape_of(node) for shape in own) and rank > 0
         return is_like_result and all(_broadcasts(shape, rank) for shape in shared)

@@ -6,6 +6,7 @@ from .canonicalize import Canonicalize as Canonicalize
 from .distill import Distill as Distill
 from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from .fold_constants import FoldConstants as FoldConstants
+from .fold_dynamic_quantization import FoldDynamicQuantization as FoldDynamicQuantization
 from .fold_quantization import FoldQuantization as FoldQuantization
 from .fuse_attention import FuseAttention as FuseAttention
 from .fuse_linear import FuseLinear as FuseLinear
@@ -14,6 +15,7 @@ from .prune_channels import PruneChannels as PruneChannels
 from .prune_weights import PruneWeights as PruneWeights
 from .quantize import Quantize as Quantize
 from .quantize_aware import QuantizeAware as QuantizeAware
+from .quantize_dynamic import QuantizeDynamic as QuantizeDynamic
 from .quantize_weights import QuantizeWeights as QuantizeWeights
 from .reduce_precision import ReducePrecision as ReducePrecision
 from .remove_duplicates import RemoveDuplicates as RemoveDuplicates

@@ -6,6 +6,7 @@ from ..compiler.pass_base import Pass
 from .canonicalize import Canonicalize
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .fold_dynamic_quantization import FoldDynamicQuantization
 from .fold_quantization import FoldQuantization
 from .fuse_attention import FuseAttention
 from .fuse_linear import FuseLinear
@@ -19,6 +20,7 @@ CPU_PIPELINE: tuple[Pass, ...] = (
     Canonicalize(),
     # Before anything joins layers of real numbers that can become layers of integers.
     FoldQuantization(),
+    FoldDynamicQuantization(),
     # Batch norms become part of their layers while nothing else has joined these.
     FoldBatchNorm(),
     FuseLinear(),

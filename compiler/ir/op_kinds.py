@@ -7,7 +7,8 @@ import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import Node
 
-from ..quantization import ops as ops  # registers penjing
+from ..quantization import dynamic as dynamic  # registers penjing
+from ..quantization import ops as ops
 from ..quantization import packed_weights as packed_weights
 
 _ATEN = torch.ops.aten
@@ -121,6 +122,8 @@ _ANCHORS = {
     _PENJING.conv_int8_to_float,
     _PENJING.linear_int8,
     _PENJING.linear_int8_to_float,
+    _PENJING.conv_int8_images,
+    _PENJING.linear_int8_rows,
     _PENJING.matmul_int8,
     _PENJING.attention_int8,
     _PENJING.avg_pool_int8,

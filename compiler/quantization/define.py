@@ -1,23 +1,25 @@
 """How an operator of the namespace `penjing` is defined."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
+Results = TypeVar("Results")
 _LIBRARY = torch.library.Library("penjing", "DEF")
 
 
 def operator(
-    signature: str, shape: Callable[..., Tensor], tags: Sequence[torch.Tag] = ()
-) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    signature: str, shape: Callable[..., Results], tags: Sequence[torch.Tag] = ()
+) -> Callable[[Callable[..., Results]], Callable[..., Results]]:
     """Define an operator: its schema, what it gives without values, and its definition.
 
-    The definition holds under vmap too.
+    It gives one tensor unless the schema says otherwise. The definition holds under vmap too.
     """
+    schema = signature if "->" in signature else f"{signature} -> Tensor"
 
-    def define(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        name = _LIBRARY.define(f"{signature} -> Tensor", tags=tags).split("::")[-1]
+    def define(function: Callable[..., Results]) -> Callable[..., Results]:
+        name = _LIBRARY.define(schema, tags=tags).split("::")[-1]
         for key in ("CompositeExplicitAutograd", "FuncTorchBatchedDecomposition"):
             _LIBRARY.impl(name, function, key)
         torch.library.register_fake(f"penjing::{name}", shape, lib=_LIBRARY)

@@ -43,7 +43,7 @@ def conv_int8(
     high: int,
 ) -> Tensor:
     """requantize(sum x * weight + bias); padding holds `input_zero_point`, [O] bias knows it."""
-    total = _window_sums(x, weight, stride, padding, dilation, groups, input_zero_point)
+    total = window_sums(x, weight, stride, padding, dilation, groups, input_zero_point)
     channels = (-1, *[1] * (x.dim() - 2))
     accumulator = total + bias.long().view(channels)
     return requantize(accumulator, multiplier.long().view(channels), shift, zero_point, low, high)
@@ -66,12 +66,12 @@ def conv_int8_to_float(
     input_zero_point: int,
 ) -> Tensor:
     """float32(sum x * weight + bias) * scale, `scale` float32 [O]."""
-    total = _window_sums(x, weight, stride, padding, dilation, groups, input_zero_point)
+    total = window_sums(x, weight, stride, padding, dilation, groups, input_zero_point)
     channels = (-1, *[1] * (x.dim() - 2))
     return (total + bias.long().view(channels)).float() * scale.view(channels)
 
 
-def _window_sums(
+def window_sums(
     x: Tensor,
     weight: Tensor,
     stride: list[int],

@@ -82,6 +82,11 @@ def opaque(x: Expr) -> Expr:
     return from_bits(bits(x))
 
 
+def rounded(x: Expr) -> Expr:
+    """x as a float of its own: no multiply-add takes it in before it is rounded."""
+    return tirx.call_llvm_pure_intrin(dtype_of(x), "llvm.arithmetic.fence", x)
+
+
 def is_nan(x: Expr) -> Expr:
     """Whether x is no number; `x` should be a variable, it is used twice."""
     return tirx.NE(x, opaque(x))

@@ -24,6 +24,7 @@ from . import pairwise as pairwise
 from . import patching as patching
 from . import pooling as pooling
 from . import quantized_attention as quantized_attention
+from . import quantized_dynamic as quantized_dynamic
 from . import quantized_pointwise as quantized_pointwise
 from . import quantized_products as quantized_products
 from . import quantized_reductions as quantized_reductions

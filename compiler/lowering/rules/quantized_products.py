@@ -52,7 +52,7 @@ def conv_int8(
 
     The border holds the input's zero point, whose part of the sums is in the bias.
     """
-    total = _window_sums(
+    total = sums_of_windows(
         x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
     )
     scales = Multipliers.of(multiplier, kernel)
@@ -79,7 +79,7 @@ def conv_int8_to_float(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """float32(sums of `conv_int8` + bias[o]) * scale[o]."""
-    total = _window_sums(
+    total = sums_of_windows(
         x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
     )
 
@@ -89,7 +89,7 @@ def conv_int8_to_float(
     return finished(lambda at: total(*split_index(at)), out, finish)
 
 
-def _window_sums(
+def sums_of_windows(
     x: te.Tensor,
     weight: te.Tensor,
     stride: Sequence[int],
@@ -130,7 +130,7 @@ def linear_int8(
     def finish(value: Any, at: Sequence[Index]) -> Any:
         return scales.requantize(value + bias(at[-1]), at[-1], shift, zero_point, low, high)
 
-    return _row_sums(x, weight, out, kernel, finish)
+    return sums_of_rows(x, weight, out, kernel, finish)
 
 
 @lowers(penjing.linear_int8_to_float.default)
@@ -148,10 +148,10 @@ def linear_int8_to_float(
     def finish(value: Any, at: Sequence[Index]) -> Any:
         return (value + bias(at[-1])).astype("float32") * scale(at[-1])
 
-    return _row_sums(x, weight, out, kernel, finish)
+    return sums_of_rows(x, weight, out, kernel, finish)
 
 
-def _row_sums(
+def sums_of_rows(
     x: te.Tensor, weight: te.Tensor, out: TensorSpec, kernel: KernelBuilder, finish: Finish
 ) -> te.Tensor:
     *rows, depth = shape_of(x)

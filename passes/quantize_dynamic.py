@@ -1,0 +1,131 @@
+"""Rounds weights to int8, and activations in steps that are chosen when the program runs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.fx import Node
+
+from ..compiler.errors import CompileError
+from ..compiler.ir.program import Program, origin_of
+from ..compiler.ir.rewrite import arguments_of, shape_of, weight_of
+from ..compiler.pass_base import Pass
+from .canonicalize import Canonicalize
+from .fold_batch_norm import FoldBatchNorm
+from .fold_constants import FoldConstants
+from .fuse_linear import FuseLinear
+from .integer.products import LAYERS
+from .quantizing.insert import nearest, round_weight, weight_scales
+from .quantizing.run_time_steps import round_by_token, round_whole
+from .quantizing.selection import named
+from .remove_no_ops import RemoveNoOps
+
+_LINEAR = torch.ops.aten.linear.default
+_BEFORE: tuple[Pass, ...] = (
+    FoldConstants(),
+    RemoveNoOps(),
+    Canonicalize(),
+    FoldBatchNorm(),
+    FuseLinear(),
+)
+Granularity = Literal["token", "tensor"]
+
+
+@dataclass(frozen=True)
+class QuantizeDynamic(Pass):
+    """Round weights to int8, and what layers read in steps that are chosen at run time.
+
+    No calibration data is needed, and no value is ever out of range. Layers multiply integers and
+    return float32; everything between them stays as it is. The program gets nodes of
+    `quantized_decomposed`, which `fold-dynamic-quantization` turns into integer operators.
+
+    Args:
+        granularity: What has a step of its own: each "token" (row that a linear layer reads), or
+            the whole "tensor".
+        symmetric: Whether zero points are 0: one addition less for each result, and up to one bit
+            less where values have one sign, as after ReLU or GELU.
+        convolutions: Whether convolutions are rounded too; their inputs have one step and no zero
+            point.
+        weight_bits: 2 to 8; weights have steps for each output channel.
+        least_elements: Layers with smaller weights stay as they are: to find steps costs more.
+        keep: Modules (patterns of names) and operators that stay as they are.
+
+    Needs: nothing. Operators become canonical and batch norms are folded first.
+    Keeps: all values within what rounding makes of them; see the report.
+    Skips: weights that are computed.
+    """
+
+    name = "quantize-dynamic"
+    contract = "lossy"
+
+    granularity: Granularity = "token"
+    symmetric: bool = False
+    convolutions: bool = False
+    weight_bits: int = 8
+    least_elements: int = 1024
+    keep: tuple[str, ...] = ()
+
+    def run(self, program: Program) -> int:
+        """Insert nodes that choose steps, quantize and dequantize; the number of layers."""
+        self._check()
+        for before in _BEFORE:
+            before.run(program)
+        program.drop_dead()
+        kept = named(program, "keep", self.keep)
+        layers = [n for n in program.graph.nodes if n not in kept and self._is_chosen(program, n)]
+        rounded: dict[tuple[Node, bool], Node] = {}
+        for layer in layers:
+            source = arguments_of(layer)["input"]
+            is_linear = layer.target is _LINEAR
+            key = source, is_linear
+            if key not in rounded:
+                rounded[key] = self._rounded(layer, source)
+            layer.replace_input_with(source, rounded[key])
+            weight = program.weight(arguments_of(layer)["weight"]).detach()
+            scales = weight_scales(weight, self.weight_bits)
+            round_weight(program, layer, nearest(weight, scales, self.weight_bits), scales)
+        self.report.details["values"] = len(rounded)
+        return len(layers)
+
+    def _check(self) -> None:
+        if self.weight_bits not in range(2, 9):
+            raise CompileError("weight_bits must be 2 to 8", got=f"weight_bits={self.weight_bits}")
+        if self.granularity not in ("token", "tensor"):
+            raise CompileError(
+                'granularity must be "token" or "tensor"', got=f"granularity={self.granularity!r}"
+            )
+
+    def _is_chosen(self, program: Program, node: Node) -> bool:
+        if node.target not in LAYERS or (node.target is not _LINEAR and not self.convolutions):
+            return False
+        weight = weight_of(program, arguments_of(node)["weight"])
+        if weight is None:
+            self.report.skip(node, "its weight is computed")
+            return False
+        bias = arguments_of(node)["bias"]
+        if bias is not None and weight_of(program, bias) is None:
+            self.report.skip(node, "its bias is computed")
+            return False
+        if weight.dim() > 2 and len(shape_of(node)) != weight.dim():
+            self.report.skip(node, "images without a batch axis")
+            return False
+        if weight.dtype != torch.float32 or weight.numel() < self.least_elements:
+            return False
+        if not weight.isfinite().all():
+            raise CompileError(
+                "a weight is infinite or not a number",
+                at=str(origin_of(node)),
+                fix="check the model's weights",
+            )
+        return True
+
+    def _rounded(self, layer: Node, source: Node) -> Node:
+        """The values that a layer reads, rounded."""
+        after = source.next
+        while after.op in ("placeholder", "get_attr"):
+            after = after.next
+        if layer.target is not _LINEAR:
+            return round_whole(after, source, symmetric=True)
+        if self.granularity == "token":
+            return round_by_token(after, source, symmetric=self.symmetric)
+        return round_whole(after, source, symmetric=self.symmetric)
