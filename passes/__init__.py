@@ -11,6 +11,7 @@ from .fold_quantization import FoldQuantization as FoldQuantization
 from .fuse_attention import FuseAttention as FuseAttention
 from .fuse_linear import FuseLinear as FuseLinear
 from .fuse_regions import FuseRegions as FuseRegions
+from .mix_precision import MixPrecision as MixPrecision
 from .prune_channels import PruneChannels as PruneChannels
 from .prune_weights import PruneWeights as PruneWeights
 from .quantize import Quantize as Quantize
