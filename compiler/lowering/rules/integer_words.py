@@ -164,11 +164,11 @@ def in_pairs(panels: Array) -> Array:
 
 
 def word_reader(kernel: KernelBuilder) -> Callable[[Callable[[Index], Any], Index, int], Any]:
-    """How to make a word of inputs: as `_word`, plus 128 where they are taken as uint8."""
+    """How to make a word of inputs: as `signed_word`, plus 128 where they are taken as uint8."""
     length = word_length(kernel.target)
     if not takes_unsigned(kernel.target):
-        return partial(_word, length=length)
-    return lambda *read: _word(*read, length=length) ^ tirx.const(_SIGNS, "int32")
+        return partial(signed_word, length=length)
+    return lambda *read: signed_word(*read, length=length) ^ tirx.const(_SIGNS, "int32")
 
 
 def correction(weight: te.Tensor, kernel: KernelBuilder) -> Callable[[Index], Any]:
@@ -185,7 +185,7 @@ def _sums_of_steps(weight: Array) -> Array:
     return np.asarray((-128 * total).astype(np.int32))
 
 
-def _word(read: Callable[[Index], Any], index: Index, count: int, *, length: int) -> Any:
+def signed_word(read: Callable[[Index], Any], index: Index, count: int, *, length: int) -> Any:
     """The word of the elements from index * length on, of `count`."""
     elements = []
     for offset in range(length):
