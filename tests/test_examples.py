@@ -64,6 +64,15 @@ def test_quantize_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_train_quantized_digits(tmp_path: Path) -> None:
+    printed = run(tmp_path, "train_quantized_digits.py")
+    real, after, within = (float(text) for text in re.findall(r"accuracy (\S+)", printed))
+    assert real > 0.97
+    assert after < real - 0.02
+    assert within > real - 0.01
+
+
+@pytest.mark.slow
 def test_quantize_minilm(tmp_path: Path) -> None:
     printed = run(tmp_path, "quantize_minilm.py", "--quick")
     cosines = [float(text) for text in re.findall(r"cosine (\S+),", printed)]
