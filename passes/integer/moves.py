@@ -86,7 +86,8 @@ def quantize_early(node: Node) -> bool:
         replace_by(node, insert_call(node, moved.target, parts, *moved.args[1:]))
         return True
     if moved.target in _JOINS and len({quantized(part) for part in moved.args} - {None}) == 2:
-        operands = [quantized_again(node, operand, found) for operand in moved.args]
+        parts = [part for part in moved.args if isinstance(part, Node)]
+        operands = [quantized_again(node, part, found) for part in parts]
         replace_by(node, insert_call(node, moved.target, *operands))
         return True
     source = moved.args[0] if moved.args else None

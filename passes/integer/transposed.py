@@ -118,7 +118,10 @@ def _spread(weight: Tensor, dilation: Sequence[int]) -> Tensor:
     """The weight with the zeros of its dilation written out."""
     sizes = [d * (size - 1) + 1 for d, size in zip(dilation, weight.shape[2:], strict=True)]
     whole = weight.new_zeros(*weight.shape[:2], *sizes)
-    whole[(..., *(slice(None, None, d) for d in dilation))] = weight
+    taps = whole
+    for dim, step in enumerate(dilation, 2):
+        taps = taps[(slice(None),) * dim + (slice(None, None, step),)]
+    taps.copy_(weight)
     return whole
 
 

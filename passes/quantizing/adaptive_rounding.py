@@ -51,7 +51,7 @@ def round_adaptively(
         error = (compute(layer, x[chosen], rounded) - wanted[chosen]).square().mean()
         loss = error + worth * _undecided(up, update / _UPDATES)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     integers = below + (_stretched(logits.detach()) >= 0.5)
     return integers.clamp(-largest, largest).to(torch.int8)

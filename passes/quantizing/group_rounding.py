@@ -23,7 +23,8 @@ class GroupedWeight:
     def reals(self) -> Tensor:
         """What they stand for, float32 [O, I]."""
         parts = self.integers.float().unflatten(1, (self.scales.shape[1], -1))
-        return (parts * self.scales.float().unsqueeze(2)).flatten(1)
+        reals: Tensor = (parts * self.scales.float().unsqueeze(2)).flatten(1)
+        return reals
 
 
 def group_size(features: int, most: int) -> int:
