@@ -89,7 +89,7 @@ def test_rounding_groups_again_changes_nothing(bits: int) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 32)).eval()
     data = [torch.randn(64, 64)]
-    program = optimize(trace(model, data), [QuantizeWeights(bits=bits)], calibration=data)  # type: ignore[arg-type]
+    program = optimize(trace(model, data), [QuantizeWeights(bits=bits)], calibration=data)
     again = program.copy()
     with real_weights(again):
         assert not any("int" in name for name in again.weights)
@@ -201,7 +201,7 @@ def test_onnx_file_gives_the_same(tmp_path: Path) -> None:
     exported = torch.export.export(program.module, (x,))
     torch.onnx.export(exported, (), path, dynamo=True, external_data=False, verbose=False)
     session = ReferenceEvaluator(str(path))
-    operators = {node.op_type for node in session.proto_.graph.node}  # type: ignore[union-attr]
+    operators = {node.op_type for node in session.proto_.graph.node}
     assert operators >= {"QuantizeLinear", "DequantizeLinear"}
     (found,) = session.run(None, {session.input_names[0]: x.numpy()})
     torch.testing.assert_close(torch.tensor(found), program.run(x), rtol=0, atol=0.05)

@@ -100,7 +100,7 @@ def test_widths_of_stored_weights(bits: int) -> None:
 
 def test_weights_that_are_no_numbers() -> None:
     net = model()
-    net[1].weight.data[0, 0] = torch.nan
+    next(net[1].parameters()).data[0, 0] = torch.nan
     error = refusal(net, [torch.ones(1, 4)], equalize=False, smooth=False)
     assert "a weight is infinite or not a number" in error.what
     assert error.at.startswith("1 (Linear)")

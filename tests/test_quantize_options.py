@@ -64,7 +64,7 @@ def test_all_kinds_of_layers_are_rounded_together(rounding: Any) -> None:
     data, others = ([torch.randn(1, 3, 8, 8).cumsum(3) for _ in range(8)] for _ in range(2))
     found = []
     for chosen in ("nearest", rounding):
-        quantize = Quantize(rounding=chosen, weight_bits=3)  # type: ignore[arg-type]
+        quantize = Quantize(rounding=chosen, weight_bits=3)
         found.append(error(program, optimize(program, [quantize], calibration=data), others))
     assert found[1] < 0.95 * found[0]
 
@@ -104,11 +104,11 @@ def test_all_observers_choose_ranges(observer: Any) -> None:
 
 def test_sensitive_layers_stay_real() -> None:
     torch.manual_seed(0)
-    wide = nn.Linear(16, 16)
+    first, wide = nn.Linear(16, 16), nn.Linear(16, 16)
     wide.weight.data[:, 0] *= 1e4  # all others become 0 beside it
-    model = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), wide, nn.Tanh(), nn.Linear(16, 4)).eval()
+    model = nn.Sequential(first, nn.Tanh(), wide, nn.Tanh(), nn.Linear(16, 4)).eval()
     data = [torch.randn(8, 16) * torch.tensor([1e-4] + [1.0] * 15) for _ in range(4)]
-    model[0].weight.data[0] *= 1e-4
+    first.weight.data[0] *= 1e-4
     program = trace(model, (data[0],))
     errors = []
     for count in (0, 1):
