@@ -51,7 +51,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     product = stage.block
     slides = tuple(_slides(stage))
     lanes = min(target.lanes(_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
-    tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
+    tail = epilogue_of(sch, stage) or sch.cache_write(product, 0, "global")
     beside = stored_lanes(sch, tail, stage.extents[-1], target) // lanes
     beside = min(beside, 2) if multiplies_words(stage.store.value) else 1
     tile = tile_sizes(target, slides, stage.template == "depthwise", beside)
@@ -59,14 +59,14 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     batch, space, o = loops[: -len(slides) - 1], loops[-len(slides) - 1 : -1], loops[-1]
     vectors = max(beside, _vectors(stage.extents[-1], lanes, math.prod(tile)))
     stored = [vectors // beside, beside * lanes]
-    channels, *inside = _split(sch, o, *stored, hint=PEEL_LANES)
-    pairs = [_split(sch, loop, size) for loop, size in zip(space, tile, strict=True)]
+    channels, *inside = split_tile(sch, o, *stored, hint=PEEL_LANES)
+    pairs = [split_tile(sch, loop, size) for loop, size in zip(space, tile, strict=True)]
     outer, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    order = _order(target, slides, tile, outer, channels)
+    order = order_tiles(target, slides, tile, outer, channels)
     sch.reorder(*batch, *order, *inner, *inside)
     sch.compute_at(product, order[-1], preserve_unit_loops=True)
     sch.set_scope(product, 0, "local")
-    _straight(sch, [*inner, inside[0]], inside[1])
+    straight_code(sch, [*inner, inside[0]], inside[1])
     along = next(place for place, loop in enumerate(order) if loop is outer[-1])
     made = _make_words(sch, stage, target, order[along - 1] if along else None)
     if parallel and is_worth_threads(stage, target):
@@ -105,10 +105,10 @@ def _accumulate(
     else:  # a row of inputs after the other
         order = [n, *space[:-1], *taps[:-1], space[-1], taps[-1]]
     sch.reorder(*order, vectors, vector)
-    _straight(sch, [*order[rolled:], vectors], vector)
+    straight_code(sch, [*order[rolled:], vectors], vector)
     init = sch.decompose_reduction(product, order[0])
     *zeros, zero = sch.get_loops(init)[-len(stage.axes) - 1 :]
-    _straight(sch, zeros, zero)
+    straight_code(sch, zeros, zero)
 
 
 def _rolled(slides: Sequence[Slide], accumulators: int) -> int:
@@ -204,7 +204,7 @@ def _parts(extent: int, size: int) -> list[tuple[int, int]]:
     return [(s, count) for s, count in ((size, extent // size), (extent % size, 1)) if s and count]
 
 
-def _order(
+def order_tiles(
     target: Target,
     slides: Sequence[Slide],
     tile: Sequence[int],
@@ -235,7 +235,7 @@ def _vectors(channels: int, lanes: int, positions: int) -> int:
     return max(count for count in range(1, most + 1) if whole % count == 0) if positions < 4 else 1
 
 
-def _split(sch: Any, loop: Any, *factors: int, hint: int = PEEL) -> list[Any]:
+def split_tile(sch: Any, loop: Any, *factors: int, hint: int = PEEL) -> list[Any]:
     partial = int(sch.get(loop).extent) % math.prod(factors) != 0
     outer, *inner = sch.split(loop, [None, *factors])
     if partial:
@@ -243,7 +243,7 @@ def _split(sch: Any, loop: Any, *factors: int, hint: int = PEEL) -> list[Any]:
     return [outer, *inner]
 
 
-def _straight(sch: Any, loops: Sequence[Any], vector: Any) -> None:
+def straight_code(sch: Any, loops: Sequence[Any], vector: Any) -> None:
     sch.vectorize(vector)
     for loop in loops:
         sch.unroll(loop)
@@ -257,7 +257,7 @@ def _slides(stage: Stage) -> Iterator[Slide]:
         yield Slide(outputs, count, int(stride), int(dilation))
 
 
-def _epilogue(sch: Any, stage: Stage) -> Any:
+def epilogue_of(sch: Any, stage: Stage) -> Any:
     """The one elementwise reader that walks positions and channels as the accumulation does."""
     readers = sch.get_consumers(stage.block)
     if len(readers) != 1:

@@ -9,6 +9,7 @@ from ..target import Target
 from .integer_vectors import (
     BYTES,
     call_typed,
+    dot_by_bytes,
     filled,
     in_halves,
     joined,
@@ -36,6 +37,8 @@ def accumulate(target: Target, total: Any, weights: Any, inputs: Any) -> Any:
     """total + dot(weights, inputs)."""
     if lanes_of(total) > 4:
         return in_halves(partial(accumulate, target), total, weights, inputs)
+    if lanes_of(total) < 4:
+        return total + dot_by_bytes(weights, inputs)
     if sums_pairs(target):
         return total + _pairwise(weights, inputs)
     operands = [tirx.reinterpret("int8x16", value) for value in (weights, inputs)]

@@ -19,6 +19,7 @@ from .integer_vectors import (
     dot_by_bytes,
     filled,
     in_registers,
+    interleaved,
     lanes_of,
     narrow_by_clamp,
     typed,
@@ -101,6 +102,16 @@ def word_length(target: Target) -> int:
     return 2 if takes_halves(target) else BYTES
 
 
+def adds_dots(target: Target) -> bool:
+    """Whether one instruction multiplies words of vectors and adds: SDOT."""
+    return "+dotprod" in target.features
+
+
+def sums_products(target: Target) -> bool:
+    """Whether instructions sum products of int8 in vectors of 16 bits: SMULL, SMLAL."""
+    return integer_arm.is_arm(target)
+
+
 def multiplies_words(expression: Any) -> bool:
     """Whether dots are in an expression."""
     return any(_is(node, name) for node in _calls(expression) for name in (_DOT, _HALVES))
@@ -152,6 +163,8 @@ def use_instructions(func: Any, target: Target) -> Any:
             return node
         if takes_halves(target):
             return integer_x86.dot_of_pairs(*node.args)
+        if adds_dots(target):
+            return _accumulate(target, filled(0, lanes_of(node.args[0])), *node.args)
         return dot_by_bytes(*node.args, unsigned=takes_unsigned(target))
 
     def loaded(node: Any) -> Any:
@@ -216,6 +229,8 @@ def _joined(elements: list[Any]) -> Any:
         place = tirx.Ramp(start, 1, count * lanes)
         load = tirx.BufferLoad(elements[0].source, [place])
         return tirx.reinterpret(typed("int32", lanes), load.astype(f"int{bits}x{count * lanes}"))
+    if lanes == 8 and count == BYTES:
+        return interleaved(elements)
     total = None
     for index, element in enumerate(elements):
         byte = element.astype(typed("int32", lanes)) & filled((1 << bits) - 1, lanes)

@@ -43,6 +43,19 @@ def joined(low: Any, high: Any) -> Any:
     return call_typed(typed(element, 2 * lanes_of(low)), "tirx.vectorcombine", low, high)
 
 
+def interleaved(elements: list[Any]) -> Any:
+    """Eight words, the first of eight int8 in their low bits, then the second, ..."""
+    order = [place for lane in range(8) for place in (lane, 8 + lane)]
+    pairs = [_shuffled(elements[at : at + 2], order) for at in (0, 2)]
+    pairs = [tirx.reinterpret("int16x8", pair) for pair in pairs]
+    halves = [_shuffled(pairs, order[at : at + 8]) for at in (0, 8)]
+    return joined(*(tirx.reinterpret("int32x4", half) for half in halves))
+
+
+def _shuffled(vectors: list[Any], order: list[int]) -> Any:
+    return tirx.Shuffle(vectors, [tirx.const(place, "int32") for place in order])
+
+
 def part_of(vector: Any, first: int, lanes: int) -> Any:
     """Half of a vector, or half of that, and so on: its lanes from the `first` one on.
 

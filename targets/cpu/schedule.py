@@ -14,7 +14,7 @@ import tvm
 from tvm import s_tir
 
 from ..target import Target
-from . import conv, conv_parts, depthwise, gemm, moves, pieces, winograd
+from . import conv, conv_parts, depthwise, gemm, moves, pieces, taps, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import schedule_nest
@@ -27,6 +27,7 @@ _TEMPLATES = {
     "conv": conv.schedule,
     "depthwise": depthwise.schedule,
     "window": depthwise.schedule,
+    "taps": taps.schedule,
     "parted": conv_parts.schedule,
     "winograd": winograd.schedule,
 }

@@ -13,8 +13,10 @@ from tvm import te
 import penjing
 from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.lowering.builder import KernelBuilder
+from penjing.compiler.lowering.rules.integer_taps import Rows, pack_columns, rows_together
 from penjing.compiler.lowering.rules.integer_words import in_pairs, pack_windows, pack_words
 from penjing.compiler.lowering.rules.quantized_products import linear_int8
+from penjing.compiler.lowering.rules.windows import Window
 from penjing.compiler.pass_manager import optimize
 from penjing.passes import FoldQuantization
 from penjing.targets.cpu.codegen import assembly, lower_kernel
@@ -64,6 +66,8 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: nn.Conv2d(32, 32, 3, 2, 2, dilation=2, groups=32),
         (1, 32, 11, 8),
     ),
+    "depthwise sequence": (lambda: nn.Conv1d(13, 13, 4, 3, 2, groups=13), (1, 13, 19)),
+    "five rows": (lambda: nn.Conv2d(13, 13, 5, 1, 2, groups=13), (1, 13, 7, 7)),
     "sequence": (lambda: nn.Conv1d(6, 11, 5, padding=2), (1, 6, 17)),
     "residual": (lambda: Residual(nn.Conv2d(72, 72, 1)), (1, 72, 5, 7)),
     "wide residual": (lambda: Residual(nn.Conv2d(16, 128, 1), 8), (1, 16, 3, 3)),
@@ -160,6 +164,28 @@ def test_windows_hold_the_channels_of_one_tap_after_the_other() -> None:
     row = np.ascontiguousarray(panels[1, 1, :, 0]).view(np.int8)
     np.testing.assert_array_equal(row, [*weight[4, :, 1, 0], *weight[4, :, 1, 1], 0, 0])
     assert not panels[1, :, :, 1:].any()
+
+
+def test_columns_are_zero_where_a_row_of_results_reads_no_tap() -> None:
+    weight = np.arange(1, 7, dtype=np.int8).reshape(1, 1, 3, 2)
+    rows = Rows(together=2, taps=3, columns=2, stride=1, dilation=1)
+    packed = pack_columns(weight, rows=rows)
+    assert packed.shape == (2, 2, 1, 1)  # row of results, column, words, channel
+    bytes_ = packed.view(np.int8).reshape(2, 2, 4)
+    np.testing.assert_array_equal(bytes_[0], [[1, 3, 5, 0], [2, 4, 6, 0]])
+    np.testing.assert_array_equal(bytes_[1], [[0, 1, 3, 5], [0, 2, 4, 6]])
+
+
+@pytest.mark.parametrize(
+    ("taps", "stride", "together", "words"),
+    [(3, 1, 2, 1), (5, 1, 4, 2), (3, 2, 1, 1), (7, 1, 2, 2)],
+)
+def test_rows_of_results_share_words(taps: int, stride: int, together: int, words: int) -> None:
+    weight = te.placeholder((8, 1, taps, taps), "int8", name="weight")
+    before = (taps // 2,) * 2
+    window = Window(stride=(stride,) * 2, dilation=(1, 1), before=before, after=before)
+    rows = rows_together(weight, window)
+    assert (rows.together, rows.words) == (together, words)
 
 
 def linear_code(target: Target, rows: int, depth: int, columns: int, *, lowest: int = 0) -> str:

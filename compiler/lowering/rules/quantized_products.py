@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from tvm import te
+from tvm import te, tirx
 
 from ...ir.tensor_spec import TensorSpec
 from ...quantization import ops as ops
@@ -20,6 +20,7 @@ from .depthwise_words import column_convolution, takes_columns
 from .gemm import Finish, finished, right_operand, rows_product
 from .indices import Index, flatten_index, shape_of, unflatten_index
 from .integer_matrices import steps_product
+from .integer_taps import missing_rows, takes_taps, tap_sums
 from .integer_words import takes_words, word_convolution, word_product
 from .integers import Multipliers, requantize
 from .windows import Window, framed, split_index
@@ -52,13 +53,12 @@ def conv_int8(
 
     The border holds the input's zero point, whose part of the sums is in the bias.
     """
-    total = sums_of_windows(
-        x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
-    )
+    window = stride, padding, dilation, groups
+    total = sums_of_windows(x, weight, *window, input_zero_point, out, kernel, bias=bias)
     scales = Multipliers.of(multiplier, kernel)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return scales.requantize(value + bias(at[1]), at[1], shift, zero_point, low, high)
+        return scales.requantize(value, at[1], shift, zero_point, low, high)
 
     return finished(lambda at: total(*split_index(at)), out, finish)
 
@@ -79,12 +79,11 @@ def conv_int8_to_float(
     kernel: KernelBuilder,
 ) -> te.Tensor:
     """float32(sums of `conv_int8` + bias[o]) * scale[o]."""
-    total = sums_of_windows(
-        x, weight, stride, padding, dilation, groups, input_zero_point, out, kernel
-    )
+    window = stride, padding, dilation, groups
+    total = sums_of_windows(x, weight, *window, input_zero_point, out, kernel, bias=bias)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return (value + bias(at[1])).astype("float32") * scale(at[1])
+        return value.astype("float32") * scale(at[1])
 
     return finished(lambda at: total(*split_index(at)), out, finish)
 
@@ -99,15 +98,28 @@ def sums_of_windows(
     input_zero_point: int,
     out: TensorSpec,
     kernel: KernelBuilder,
+    *,
+    bias: te.Tensor | None = None,
 ) -> Total:
-    both = tuple(padding)
-    window = Window(stride=tuple(stride), dilation=tuple(dilation), before=both, after=both)
-    images = framed(x, both, both, input_zero_point, kernel)
+    """The sums of a convolution, and the bias of their channel if there is one."""
+
+    def start(o: Index) -> Any:
+        return tirx.const(0, SUMS) if bias is None else bias(o)
+
+    before, sizes = tuple(padding), out.shape[2:]
+    window = Window(stride=tuple(stride), dilation=tuple(dilation), before=before, after=before)
+    if takes_taps(weight, groups, kernel):
+        after = (before[0] + missing_rows(weight, window, sizes, kernel), *before[1:])
+        images = framed(x, before, after, input_zero_point, kernel)
+        return tap_sums(images, weight, window, sizes, start, kernel)
+    images = framed(x, before, before, input_zero_point, kernel)
     if groups == 1 and takes_words(weight, kernel):
-        return word_convolution(images, weight, window, out.shape[2:], kernel)
-    if groups > 1 and takes_columns(images, weight, kernel):
-        return column_convolution(images, weight, window, out.shape[2:], kernel)
-    return window_products(images, weight, window, groups, out.shape[2:], SUMS, kernel)
+        total = word_convolution(images, weight, window, sizes, kernel)
+    elif groups > 1 and takes_columns(images, weight, kernel):
+        total = column_convolution(images, weight, window, sizes, kernel)
+    else:
+        total = window_products(images, weight, window, groups, sizes, SUMS, kernel)
+    return lambda n, o, position: total(n, o, position) + start(o)
 
 
 @lowers(penjing.linear_int8.default)
