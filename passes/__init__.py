@@ -23,3 +23,4 @@ from .remove_duplicates import RemoveDuplicates as RemoveDuplicates
 from .remove_layers import RemoveLayers as RemoveLayers
 from .remove_no_ops import RemoveNoOps as RemoveNoOps
 from .train_sparse import TrainSparse as TrainSparse
+from .widen_slow_layers import WidenSlowLayers as WidenSlowLayers

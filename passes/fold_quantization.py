@@ -12,7 +12,7 @@ from ..compiler.pass_base import Pass
 from .integer.attention import ATTENTIONS
 from .integer.moves import cancel, move_integers, quantize_constant, quantize_early, share_quantized
 from .integer.pointwise import POINTWISE, rescaled, table
-from .integer.products import LAYERS, PRODUCTS, to_float
+from .integer.products import CONV_INT8, LAYERS, PRODUCTS, to_float
 from .integer.reductions import REDUCTIONS
 from .integer.transposed import TRANSPOSED
 from .integer.transposed import to_float as transposed_to_float
@@ -48,6 +48,8 @@ class FoldQuantization(Pass):
     Keeps: every integer within one of that which float32 gives for the same integer operands (the
         bound of each operator is in docs/quantization.md), and nearly all equal; values that are
         not quantized.
+    Reports: convolutions that the target computes faster with real numbers; `widen-slow-layers`
+        lets it.
     Skips: operators without an integer form, float values that something else also reads,
         parameters that are computed (dynamic quantization): these stay as they are, in float32.
     """
@@ -67,7 +69,20 @@ class FoldQuantization(Pass):
         for node, reason in left.items():
             if node in calls:
                 self.report.skip(node, reason)
+        self._name_slow_layers(program)
         return count
+
+    def _name_slow_layers(self, program: Program) -> None:
+        """Say which layers the target would compute faster with real numbers."""
+        if self.context.target is None or not program.graph.find_nodes(
+            op="call_function", target=CONV_INT8
+        ):
+            return
+        from ..compiler.lowering.slow_integers import slow_integers  # TVM takes a second to import
+
+        self.report.details["faster as real numbers"] = [
+            slow.described() for slow in slow_integers(program, self.context.target)
+        ]
 
 
 def _fold(program: Program, left: dict[Node, str]) -> int:

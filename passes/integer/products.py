@@ -192,6 +192,7 @@ def each_axis(value: Any, rank: int) -> list[int]:
     return values * rank if len(values) == 1 else values
 
 
+CONV_INT8 = _PENJING.conv_int8.default
 LAYERS = {*_CONVOLUTIONS, _ATEN.linear.default}
 PRODUCTS = {
     **dict.fromkeys(_CONVOLUTIONS, requantized),

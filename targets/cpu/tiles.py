@@ -89,6 +89,11 @@ def product_tile(
     return min(tiles, key=lambda tile: _cost(target, tile, rows, columns, depth))
 
 
+def product_cost(target: Target, rows: int, columns: int, depth: int) -> float:
+    """Cycles of [rows, depth] x [depth, columns] with its best tile."""
+    return _cost(target, product_tile(target, rows, columns, depth), rows, columns, depth)
+
+
 def most_rows(target: Target, vectors: int) -> int:
     """The tallest tile of that many vectors per row that leaves nothing to spill; 0 = none does."""
     registers = target.simd_registers
