@@ -76,7 +76,7 @@ def tables_of(node: Node) -> Tables | None:
     if not all(is_own(t, call) and shape_of(t)[-1:] == (width,) for t, call in terms.items()):
         return None
     first = next(n for n in node.graph.nodes if n in calls)
-    return Tables(node, node, gathers[0].args[0], None, tuple(terms), first)
+    return Tables(node, node, _terms(gathers[0])[0], None, tuple(terms), first)
 
 
 def _calls_of(node: Node) -> set[Node]:
