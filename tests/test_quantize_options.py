@@ -104,7 +104,7 @@ def test_all_observers_choose_ranges(observer: Any) -> None:
 
 def test_sensitive_layers_stay_real() -> None:
     torch.manual_seed(0)
-    first, wide = nn.Linear(16, 16), nn.Linear(16, 16)
+    wide, first = nn.Linear(16, 16), nn.Linear(16, 16)
     wide.weight.data[:, 0] *= 1e4  # all others become 0 beside it
     model = nn.Sequential(first, nn.Tanh(), wide, nn.Tanh(), nn.Linear(16, 4)).eval()
     data = [torch.randn(8, 16) * torch.tensor([1e-4] + [1.0] * 15) for _ in range(4)]
