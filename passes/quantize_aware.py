@@ -25,7 +25,8 @@ class QuantizeAware(DistillationOptions, Quantize):
     rounding has the gradient of the identity (Bengio et al. 2013, Jacob et al. 2018), steps learn
     with it (LSQ, Esser et al. 2020). The program has quantize and dequantize nodes again at the end
     and gives exactly what it gave in training. Options are those of `Quantize`,
-    `DistillationOptions` and `TrainingOptions`.
+    `DistillationOptions` and `TrainingOptions`; hidden states do not count and batch norms are
+    frozen by default.
 
     Args:
         learn_steps: Whether steps are trained; else they stay as calibrated.

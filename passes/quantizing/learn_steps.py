@@ -31,6 +31,7 @@ from .layers import along
 
 _ROUND_VALUES = torch.ops.penjing.round_values.default
 _ROUND_CHANNELS = torch.ops.penjing.round_channels.default
+_CHANNEL_ARGUMENTS = ("weight", "growth", "scales", "axis", "low", "high")
 _SELECTIONS = {torch.ops.aten.maximum.default, torch.ops.aten.minimum.default}
 _CELL = 0.499  # steps on either side of an integer that are rounded to it
 
@@ -90,16 +91,17 @@ def settle_steps(program: Program) -> dict[Node, QuantizedRange]:
         replace_by(node, dequantized(node, integers, found))
         ranges[integers] = found
     for node in program.graph.find_nodes(op="call_function", target=_ROUND_CHANNELS):
-        real, growth, scales, *limits = (arguments_of(node)[name] for name in _CHANNEL_ARGUMENTS)
-        with torch.no_grad():
-            steps = step_of(program.weight(growth), program.weight(scales))
-            integers = channel_integers(program.weight(real), steps, *limits).to(torch.int8)
-        replace_by(node, rounded(program, node, real, integers, steps, limits[0]))
+        _settle_weight(program, node)
     program.drop_dead()
     return ranges
 
 
-_CHANNEL_ARGUMENTS = ("weight", "growth", "scales", "axis", "low", "high")
+def _settle_weight(program: Program, node: Node) -> None:
+    real, growth, scales, *limits = (arguments_of(node)[name] for name in _CHANNEL_ARGUMENTS)
+    with torch.no_grad():
+        steps = step_of(program.weight(growth), program.weight(scales))
+        integers = channel_integers(program.weight(real), steps, *limits).to(torch.int8)
+    replace_by(node, rounded(program, node, real, integers, steps, limits[0]))
 
 
 def _rounded_weights(program: Program) -> dict[Node, QuantizedWeight]:
