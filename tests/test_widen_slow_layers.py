@@ -1,6 +1,7 @@
 """Convolutions of integers become ones of real numbers where a core is faster at these."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def layers(channels: int = 16, taps: int = 3, stride: int = 1) -> tuple[Program,
     return optimize(quantized_program(model, x), [FoldQuantization()]), x
 
 
-def count(program: Program, operator: object) -> int:
+def count(program: Program, operator: Any) -> int:
     return len(program.graph.find_nodes(op="call_function", target=operator))
 
 

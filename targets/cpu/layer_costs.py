@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..target import Target
-from .integer_ops import BYTES, for_dots, has_dots
+from .integer_ops import for_dots, has_dots
+from .integer_vectors import BYTES
 from .tiles import product_cost
 from .winograd import winograd_plan
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
-from ....targets.cpu.integer_ops import BYTES, adds_dots, dot, sums_products, word
+from ....targets.cpu.integer_ops import adds_dots, dot, sums_products, word
+from ....targets.cpu.integer_vectors import BYTES
 from ....targets.cpu.taps import LANES, MOST_TAPS
 from ..builder import Array, KernelBuilder
 from .indices import Index, shape_of
