@@ -2,8 +2,8 @@
 
 python -m benchmarks.readme [--results FOLDER] [--print]
 
-FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json and
-compile_time.json. What is missing is left out.
+FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json,
+cpu_int8.json and compile_time.json. What is missing is left out.
 """
 
 import json
@@ -36,10 +36,9 @@ def main() -> None:
 
 def block(folder: Path) -> str:
     """The tables as Markdown."""
-    arm, cpu, compile_time = (_rows(folder, name) for name in ("arm", "cpu", "compile_time"))
-    parts = []
-    if cpu:
-        parts += [_latency(cpu)]
+    arm, compile_time = (_rows(folder, name) for name in ("arm", "compile_time"))
+    latencies = [_rows(folder, name) for name in ("cpu", "cpu_int8")]
+    parts = [_latency(rows) for rows in latencies if rows]
     if arm:
         parts += [_instructions(arm, compile_time)]
     return "\n\n".join(parts)
