@@ -79,8 +79,9 @@ def _squeeze() -> tuple[nn.Module, Tensor]:
         gate = torch.sigmoid(up(functional.relu(down(y.mean((2, 3), keepdim=True)))))
         return y * gate
 
-    parts = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 3, 1), nn.Conv2d(3, 8, 1)
-    return Function(forward, *parts), torch.randn(1, 3, 9, 9)
+    down = nn.Conv2d(8, 3, 1)
+    nn.init.ones_(down.get_parameter("bias"))  # something is left by the ReLU
+    return Function(forward, nn.Conv2d(3, 8, 3), down, nn.Conv2d(3, 8, 1)), torch.randn(1, 3, 9, 9)
 
 
 def _concatenation() -> tuple[nn.Module, Tensor]:
