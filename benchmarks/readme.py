@@ -11,7 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from .networks import NETWORKS
+from .networks import INT8, NETWORKS
 from .ratios import geometric_mean
 from .table import Row, markdown
 
@@ -40,8 +40,8 @@ def block(folder: Path) -> str:
     latencies = [_rows(folder, name) for name in ("cpu", "cpu_int8")]
     parts = [_latency(rows) for rows in latencies if rows]
     if arm:
-        parts += [_instructions(arm, compile_time)]
-    return "\n\n".join(parts)
+        parts += [_instructions(arm, compile_time, "arm-a72"), _instructions(arm, [], "arm-a76")]
+    return "\n\n".join(filter(None, parts))
 
 
 def replaced(text: str, tables: str) -> str:
@@ -90,22 +90,22 @@ def _milliseconds(time: float | None) -> str:
     return "-" if time is None else f"{time:.3g}"
 
 
-def _instructions(rows: Sequence[Row], compile_time: Sequence[Row]) -> str:
-    """Millions of instructions on the Cortex-A72, beside the best other runtime."""
+def _instructions(rows: Sequence[Row], compile_time: Sequence[Row], target: str) -> str:
+    """Millions of instructions on an ARM core, beside the best other runtime where one is known."""
     seconds = {row["network"]: row["total s"] for row in compile_time if row["target"] == "host"}
     lines: list[Row] = []
-    for name in NETWORKS:
+    for name in (*NETWORKS, *INT8):
         for row in rows:
-            if (row["network"], row["target"]) != (name, "arm-a72"):
+            if (row["network"], row["target"]) != (name, target) or not row["best peer"]:
                 continue
-            line: Row = {"Cortex-A72": name}
+            line: Row = {f"Cortex-{target.removeprefix('arm-').upper()}": name}
             line["multiply-adds"] = f"{row['macs'] / 1e6:.1f} M"
             line["instructions"] = f"{row['instructions'] / 1e6:.2f} M"
             line["best other"], line["share"] = row["best peer"], row["of peer"]
             if seconds:
                 line["compile time, s"] = seconds.get(name)
             lines.append(line)
-    return markdown(lines)
+    return markdown(lines) if lines else ""
 
 
 if __name__ == "__main__":

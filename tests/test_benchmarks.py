@@ -97,6 +97,7 @@ def test_a_network_is_checked_and_timed(tmp_path: Path) -> None:
 def test_the_best_peer_executes_the_fewest_instructions() -> None:
     assert peer_counts.best_peer("resnet8", "arm-a72") == ("MNN", 3_071_000)
     assert peer_counts.best_peer("gpt2_decode", "arm-a72") == ("onnxruntime", 67_300_000)
+    assert peer_counts.best_peer("resnet8_int8", "arm-a76") == ("ExecuTorch", 1_549_000)
     assert peer_counts.best_peer("resnet8", "arm-a76") is None
 
 
