@@ -12,9 +12,6 @@ from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
 from ..compiler.pass_base import Pass
 from ..compiler.quantization.scales import QuantizedRange
-from .canonicalize import Canonicalize
-from .fold_batch_norm import FoldBatchNorm
-from .fold_constants import FoldConstants
 from .fuse_attention import FuseAttention
 from .quantizing.annotate import Annotation, Rounding, Scope, annotate
 from .quantizing.correct_bias import correct_bias
@@ -22,18 +19,11 @@ from .quantizing.insert import range_of_limits, round_value
 from .quantizing.limits import HISTOGRAMS, Observer, limits
 from .quantizing.migrate import Balance, migrate, rounded_by_channel
 from .quantizing.observe import observe
+from .quantizing.prepare import prepare
 from .quantizing.round_layers import Method, round_layers
 from .quantizing.selection import named
 from .quantizing.sensitivity import sensitivities
-from .remove_no_ops import RemoveNoOps
 
-_BEFORE: tuple[Pass, ...] = (
-    FoldConstants(),
-    RemoveNoOps(),
-    Canonicalize(),
-    FoldBatchNorm(),
-    FuseAttention(),
-)
 _BITS = range(2, 9)
 
 
@@ -87,9 +77,7 @@ class Quantize(Pass):
         """Insert quantize and dequantize nodes; the number of values and weights rounded."""
         self._check()
         batches = self.context.needs_calibration(self.name)
-        for before in _BEFORE:
-            before.run(program)
-        program.drop_dead()
+        prepare(program, FuseAttention())
         annotation = self._balanced(program, batches)
         ranges = self._ranges(program, annotation, batches)
         if self.keep_sensitive:

@@ -7,27 +7,17 @@ import torch
 from torch.fx import Node
 
 from ..compiler.errors import CompileError
-from ..compiler.ir.program import Program, origin_of
+from ..compiler.ir.program import Program
 from ..compiler.ir.rewrite import arguments_of, shape_of, weight_of
 from ..compiler.pass_base import Pass
-from .canonicalize import Canonicalize
-from .fold_batch_norm import FoldBatchNorm
-from .fold_constants import FoldConstants
 from .fuse_linear import FuseLinear
 from .integer.products import LAYERS
-from .quantizing.insert import nearest, round_weight, weight_scales
+from .quantizing.insert import first_call_behind, nearest, round_weight, weight_scales
+from .quantizing.prepare import check_finite, prepare
 from .quantizing.run_time_steps import round_by_token, round_whole
 from .quantizing.selection import named
-from .remove_no_ops import RemoveNoOps
 
 _LINEAR = torch.ops.aten.linear.default
-_BEFORE: tuple[Pass, ...] = (
-    FoldConstants(),
-    RemoveNoOps(),
-    Canonicalize(),
-    FoldBatchNorm(),
-    FuseLinear(),
-)
 Granularity = Literal["token", "tensor"]
 
 
@@ -68,9 +58,7 @@ class QuantizeDynamic(Pass):
     def run(self, program: Program) -> int:
         """Insert nodes that choose steps, quantize and dequantize; the number of layers."""
         self._check()
-        for before in _BEFORE:
-            before.run(program)
-        program.drop_dead()
+        prepare(program, FuseLinear())
         kept = named(program, "keep", self.keep)
         layers = [n for n in program.graph.nodes if n not in kept and self._is_chosen(program, n)]
         rounded: dict[tuple[Node, bool], Node] = {}
@@ -111,19 +99,12 @@ class QuantizeDynamic(Pass):
             return False
         if weight.dtype != torch.float32 or weight.numel() < self.least_elements:
             return False
-        if not weight.isfinite().all():
-            raise CompileError(
-                "a weight is infinite or not a number",
-                at=str(origin_of(node)),
-                fix="check the model's weights",
-            )
+        check_finite(node, weight)
         return True
 
     def _rounded(self, layer: Node, source: Node) -> Node:
         """The values that a layer reads, rounded."""
-        after = source.next
-        while after.op in ("placeholder", "get_attr"):
-            after = after.next
+        after = first_call_behind(source)
         if layer.target is not _LINEAR:
             return round_whole(after, source, symmetric=True)
         if self.granularity == "token":

@@ -10,12 +10,9 @@ from torch import Tensor
 from torch.fx import Node
 
 from ..compiler.errors import CompileError
-from ..compiler.ir.program import Program, origin_of
+from ..compiler.ir.program import Program
 from ..compiler.ir.rewrite import arguments_of, shape_of, weight_of
 from ..compiler.pass_base import Pass
-from .canonicalize import Canonicalize
-from .fold_batch_norm import FoldBatchNorm
-from .fold_constants import FoldConstants
 from .fuse_linear import FuseLinear
 from .integer.products import LAYERS
 from .integer.transposed import TRANSPOSED
@@ -26,19 +23,11 @@ from .quantizing.insert import nearest, round_weight, weight_scales
 from .quantizing.layers import fits_rows, output_axis
 from .quantizing.migrate import Balance, migrate, rounded_by_channel
 from .quantizing.moments import Moments, observe_moments
+from .quantizing.prepare import check_finite, prepare
 from .quantizing.selection import named
 from .quantizing.weights_only import round_groups_of, round_table
-from .remove_no_ops import RemoveNoOps
 
-_LINEAR = torch.ops.aten.linear.default
 _EMBEDDING = torch.ops.aten.embedding.default
-_BEFORE: tuple[Pass, ...] = (
-    FoldConstants(),
-    RemoveNoOps(),
-    Canonicalize(),
-    FoldBatchNorm(),
-    FuseLinear(),
-)
 _AWQ_STRENGTHS = tuple(place / 10 for place in range(1, 11))
 Method = Literal["auto", "nearest", "gptq", "awq"]
 
@@ -81,9 +70,7 @@ class QuantizeWeights(Pass):
     def run(self, program: Program) -> int:
         """Round weights; the number of operators that read rounded ones."""
         self._check()
-        for before in _BEFORE:
-            before.run(program)
-        program.drop_dead()
+        prepare(program, FuseLinear())
         kept = named(program, "keep", self.keep)
         readers = [n for n in program.graph.nodes if self._is_reader(program, n) and n not in kept]
         layers = [node for node in readers if node.target is not _EMBEDDING]
@@ -128,12 +115,7 @@ class QuantizeWeights(Pass):
             return False
         if weight.dtype != torch.float32 or weight.numel() < self.least_elements:
             return False
-        if not weight.isfinite().all():
-            raise CompileError(
-                "a weight is infinite or not a number",
-                at=str(origin_of(node)),
-                fix="check the model's weights",
-            )
+        check_finite(node, weight)
         return True
 
     def _group(self, layer: Node) -> int:

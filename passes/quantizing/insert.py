@@ -44,11 +44,17 @@ def range_of_limits(low: float, high: float, bits: int, node: Node) -> Quantized
     return QuantizedRange(scale, zero_point, least, greatest)
 
 
-def round_value(rounding: Rounding, steps: QuantizedRange) -> None:
-    """Let the readers of a value read what its integers stand for."""
-    after = rounding.value.next
+def first_call_behind(value: Node) -> Node:
+    """Where a value is known: inputs and weights come before all that is computed."""
+    after = value.next
     while after.op in ("placeholder", "get_attr"):
         after = after.next
+    return after
+
+
+def round_value(rounding: Rounding, steps: QuantizedRange) -> None:
+    """Let the readers of a value read what its integers stand for."""
+    after = first_call_behind(rounding.value)
     integers = quantized_again(after, rounding.value, steps)
     real = dequantized(after, integers, steps)
     integers.meta["origin"] = real.meta["origin"] = origin_of(rounding.value)

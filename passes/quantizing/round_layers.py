@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.fx import Node
 
 from ...compiler.batches import Batches
-from ...compiler.errors import CompileError
-from ...compiler.ir.program import Program, origin_of
+from ...compiler.ir.program import Program
 from ...compiler.ir.rewrite import arguments_of
 from .adaptive_rounding import round_adaptively
 from .correct_bias import operands
@@ -18,6 +17,7 @@ from .insert import nearest, round_weight, weight_scales
 from .layers import compute, fits_rows, output_axis
 from .moments import observe_moments
 from .observe import watch
+from .prepare import check_finite
 
 Method = Literal["nearest", "gptq", "adaround"]
 _MOST_SAMPLES = 4096  # rows of linear layers, times 16 of other layers
@@ -53,7 +53,7 @@ def round_layers(
     originals = {}
     for layer in layers:
         weight = program.weight(arguments_of(layer)["weight"]).detach()
-        _check_finite(layer, weight)
+        check_finite(layer, weight)
         axis = output_axis(layer)
         scales = weight_scales(weight, bits, axis)
         if layer in moments:
@@ -93,13 +93,3 @@ def _samples(
 
     watch(program, batches, nodes, add, progress)
     return {layer: [torch.cat(parts[node]) for node in pair] for layer, pair in pairs.items()}
-
-
-def _check_finite(layer: Node, weight: Tensor) -> None:
-    if not weight.isfinite().all():
-        raise CompileError(
-            "a weight is infinite or not a number",
-            at=str(origin_of(layer)),
-            got=str(layer.target),
-            fix="check the model's weights",
-        )

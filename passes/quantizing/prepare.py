@@ -1,0 +1,36 @@
+"""What all passes that round do first: make operators canonical, look for weights like NaN."""
+
+from torch import Tensor
+from torch.fx import Node
+
+from ...compiler.errors import CompileError
+from ...compiler.ir.program import Program, origin_of
+from ...compiler.pass_base import Pass
+from ..canonicalize import Canonicalize
+from ..fold_batch_norm import FoldBatchNorm
+from ..fold_constants import FoldConstants
+from ..remove_no_ops import RemoveNoOps
+
+_ALWAYS: tuple[Pass, ...] = (FoldConstants(), RemoveNoOps(), Canonicalize(), FoldBatchNorm())
+
+
+def prepare(program: Program, fusion: Pass) -> None:
+    """Make operators canonical, fold batch norms, fuse; drop what is dead then."""
+    for each in (*_ALWAYS, fusion):
+        each.run(program)
+    program.drop_dead()
+
+
+def check_finite(layer: Node, weight: Tensor) -> None:
+    """Check the weight of a layer.
+
+    Raises:
+        CompileError: It has an element that is infinite or not a number.
+    """
+    if not weight.isfinite().all():
+        raise CompileError(
+            "a weight is infinite or not a number",
+            at=str(origin_of(layer)),
+            got=str(layer.target),
+            fix="check the model's weights",
+        )
