@@ -146,7 +146,7 @@ def _target(target: str | Target) -> Target:
         return target
     try:
         return targets.get(target)
-    except (targets.UnknownTarget, targets.UnsupportedHost) as error:
+    except ValueError as error:
         raise CompileError(str(error)) from error
 
 

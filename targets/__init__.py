@@ -1,15 +1,18 @@
 """What a device is, as data with a source for every number, and how its kernels are made."""
 
 from .host import UnsupportedHost, runs_here
-from .registry import UnknownTarget, get, names, register
+from .microcontrollers import Microcontroller
+from .registry import UnknownTarget, WrongTargetOption, get, names, register
 from .target import KiB, MiB, Target
 
 __all__ = [
     "KiB",
     "MiB",
+    "Microcontroller",
     "Target",
     "UnknownTarget",
     "UnsupportedHost",
+    "WrongTargetOption",
     "get",
     "names",
     "register",

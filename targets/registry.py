@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 
 from .arm import ARM_TARGETS
 from .host import host_target
+from .microcontrollers import BOARDS, CORES, Microcontroller, size_in_bytes
 from .target import Target
 from .x86 import X86_TARGETS
 
@@ -35,16 +37,46 @@ def register(target: Target) -> Target:
     return target
 
 
-def get(name: str) -> Target:
+class WrongTargetOption(ValueError):
+    """A target is given an option that it does not have, or no size where one belongs."""
+
+
+def get(name: str, *, flash: str | int = "", ram: str | int = "") -> Target:
     """The target of that name; "host" describes the machine this runs on.
+
+    Args:
+        name: A known name, or one with its options as text: "cortex-m4,flash=1MB,ram=256KB".
+        flash: Bytes for code and constants of a microcontroller, as a number or "1MB".
+        ram: Bytes of its memory that can be written, likewise.
 
     Raises:
         UnknownTarget: No target has that name.
         UnsupportedHost: The name is "host", and penjing cannot generate code for this machine.
+        WrongTargetOption: The target has no such option, or its value is no size.
     """
+    name, *texts = name.split(",")
     if name not in _TARGETS:
         raise UnknownTarget(name)
-    return _TARGETS[name]()
+    target = _TARGETS[name]()
+    options: dict[str, str | int] = {"flash": flash, "ram": ram}
+    for text in texts:
+        option, _, value = text.strip().partition("=")
+        if option not in options or not value:
+            raise WrongTargetOption(f"{name}: options are flash=SIZE and ram=SIZE, got {text!r}")
+        options[option] = value
+    return _with_memory(target, {option: value for option, value in options.items() if value})
+
+
+def _with_memory(target: Target, options: dict[str, str | int]) -> Target:
+    if not options:
+        return target
+    if not isinstance(target, Microcontroller):
+        raise WrongTargetOption(f"{target.name} is no microcontroller: it has no {min(options)}")
+    try:
+        sizes = {f"{option}_bytes": size_in_bytes(value) for option, value in options.items()}
+    except ValueError as error:
+        raise WrongTargetOption(f"{target.name}: {error}") from error
+    return replace(target, **sizes)
 
 
 def names() -> tuple[str, ...]:
@@ -62,5 +94,5 @@ def _nearest(name: str) -> str:
     return best if likeness(best) > 0.7 else ""
 
 
-for _target in (*X86_TARGETS, *ARM_TARGETS):
+for _target in (*X86_TARGETS, *ARM_TARGETS, *CORES, *BOARDS):
     register(_target)

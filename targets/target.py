@@ -8,7 +8,7 @@ MiB = 1024 * KiB
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One CPU core a library is compiled for.
+    """One core that models are compiled for: a CPU, or a `Microcontroller`.
 
     Sizes are bytes per core unless a field says otherwise. Every number comes from `source`.
     """
@@ -19,7 +19,7 @@ class Target:
     features: tuple[str, ...] = ()  # LLVM -mattr entries on top of llvm_cpu, "+dotprod"
     float_abi: str = ""  # "hard" on 32-bit ARM, else ""
     pointer_bits: int = 64
-    simd_bits: int  # width of the vector registers the kernels use
+    simd_bits: int  # width of the vector registers the kernels use; 0 = they use none
     simd_registers: int  # architectural vector registers
     l1d_bytes: int
     l2_bytes: int  # all of it, also where cores share it
@@ -30,7 +30,7 @@ class Target:
     source: str  # where the numbers come from: manual, section
 
     def __post_init__(self) -> None:
-        if self.simd_bits % 64 or self.simd_bits <= 0:
+        if self.simd_bits % 64 or self.simd_bits < 0:
             raise ValueError(
                 f"{self.name}: simd_bits must be a multiple of 64, got {self.simd_bits}"
             )

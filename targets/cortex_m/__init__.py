@@ -1,0 +1,1 @@
+"""How layers of microcontrollers become C: functions over raw pointers and micro-kernels."""

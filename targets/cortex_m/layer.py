@@ -1,0 +1,149 @@
+"""One layer on a microcontroller: the contract between the compiler and hand-scheduled kernels.
+
+A layer is one operator of a quantized program. `lowers_layer` registers a function that gives the
+ways in which a core can compute it; what nobody registered, or gives no way for, takes the generic
+path of scalar loops.
+
+    @lowers_layer("penjing.add_int8")
+    def add(node: NodeArguments, core: Microcontroller) -> list[Layer]: ...
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..microcontrollers import Microcontroller
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor that the C function gets by a pointer; its elements are dense.
+
+    Rank 4 is [N, H, W, C]; every other rank is as in PyTorch.
+    """
+
+    name: str  # of the parameter in the operator's schema: "x"
+    shape: tuple[int, ...]
+    dtype: str  # "int8", "uint8", "float32", ...
+
+
+@dataclass(frozen=True)
+class NodeArguments:
+    """One operator with its arguments, without PyTorch.
+
+    Attributes:
+        op: "penjing.conv_int8", "aten.cat", ...: namespace and name, no overload.
+        inputs: The tensors that are computed at run time, in the order of the schema. Lists of
+            tensors (aten.cat) are flattened. Two may be the same value (x + x).
+        output: The result.
+        constants: Constant tensors by the schema's names, in PyTorch's order of axes: a
+            convolution's weight is [O, I / groups, KH, KW].
+        values: All other arguments by the schema's names, defaults filled in: ints, floats, bools,
+            lists of them, None. Axes (`dim`) are not negative and count those of `Operand.shape`:
+            of a rank-4 value, channels are 3.
+        module: The path of the user's module that it comes from, "" if none.
+    """
+
+    op: str
+    inputs: tuple[Operand, ...]
+    output: Operand
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    module: str = ""
+
+
+@dataclass(frozen=True)
+class MicroKernel:
+    """A `static inline` function that layers call, as text for NAME_kernels.h.
+
+    The text is self-contained C99 (NAME_kernels.h includes <stdint.h>, <string.h> and, with MVE,
+    <arm_mve.h>): a comment, then the versions under feature macros, the portable one last. Helpers
+    that several share are micro-kernels of their own: they come first in `Layer.micro_kernels`.
+    Equal names have equal texts.
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One way to compute one operator.
+
+    Attributes:
+        func: A `tirx.PrimFunc` over raw pointers that returns nothing. Parameters, in this order:
+            the node's inputs, the constants, the result, and the scratch memory if there is any.
+            A parameter is a `Var` with a `PointerType` of an element type; its name is its name in
+            C. It allocates nothing: accumulators are values, arrays lie in scratch.
+        constants: Packed weights, biases, multipliers: arrays of int8, uint8, int16, int32 or
+            float32, each aligned to 8 bytes in flash.
+        micro_kernels: What `call_extern` in `func` calls, helpers first.
+        scratch_bytes: Size of the scratch memory, which is aligned to 8 bytes; 0 = none.
+        leads: For each input, the bytes by which the result must start before it to share its
+            memory: with address of result <= address of input - lead, no byte is written before it
+            was read for the last time. It may be negative. None: the two must not overlap; so for
+            all inputs where `leads` is empty.
+        cost: Estimated executed instructions.
+        variant: What distinguishes it, for reports: "3 pixels x 2 channels".
+    """
+
+    func: Any
+    constants: tuple[Array, ...] = ()
+    micro_kernels: tuple[MicroKernel, ...] = ()
+    scratch_bytes: int = 0
+    leads: tuple[int | None, ...] = ()
+    cost: float = 0.0
+    variant: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scratch_bytes < 0 or self.scratch_bytes % 8:
+            raise ValueError(f"scratch must be a multiple of 8 bytes, got {self.scratch_bytes}")
+
+
+Rule = Callable[[NodeArguments, Microcontroller], list[Layer]]
+_RULES: dict[str, Rule] = {}
+
+
+def lowers_layer(*ops: str) -> Callable[[Rule], Rule]:
+    """Register what gives the variants of layers with these operators; one function for each.
+
+    An empty list means that it does not know how: the generic path takes the layer.
+    """
+
+    def add(rule: Rule) -> Rule:
+        for op in ops:
+            if op in _RULES:
+                raise ValueError(f"two functions lower {op}")
+            _RULES[op] = rule
+        return rule
+
+    return add
+
+
+def variants(node: NodeArguments, core: Microcontroller) -> list[Layer]:
+    """The ways in which a core computes an operator; none means the generic path.
+
+    The first is the fastest.
+
+    Raises:
+        ValueError: A layer does not have the parameters that the contract asks for.
+    """
+    rule = _RULES.get(node.op)
+    found = rule(node, core) if rule else []
+    for layer in found:
+        _check(node, layer)
+    return sorted(found, key=lambda layer: layer.cost)
+
+
+def _check(node: NodeArguments, layer: Layer) -> None:
+    wanted = len(node.inputs) + len(layer.constants) + 1 + bool(layer.scratch_bytes)
+    if len(layer.func.params) != wanted:
+        raise ValueError(
+            f"a layer of {node.op} has {len(layer.func.params)} parameters instead of {wanted}"
+        )
+    if layer.leads and len(layer.leads) != len(node.inputs):
+        raise ValueError(f"a layer of {node.op} needs one lead for each of its inputs")
