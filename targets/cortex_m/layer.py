@@ -6,6 +6,26 @@ path of scalar loops.
 
     @lowers_layer("penjing.add_int8")
     def add(node: NodeArguments, core: Microcontroller) -> list[Layer]: ...
+
+The planner takes of every layer the fastest way that does not make the arena larger than the ways
+that need least memory, so a layer may offer fast ones that need much scratch, as long as one needs
+little. What that one may need, max(lead, 0) + scratch in bytes, is decided by the largest layers:
+
+    3x3 convolution, stride 1, 32x32x16 -> 16 channels      1528   (ResNet8; no lead: scratch 1528)
+    1x1 convolution, 48x48x8 -> 16 channels        18432 + 2432    (MobileNetV1: lead + scratch)
+    depthwise 3x3, stride 2, 48x48x16                       2432
+    1x1 and depthwise 3x3 of 24x24x32 in rows               1920   (1x1 from 16: 9216 + 1920)
+    1x1 64 -> 64 channels, depthwise 3x3, both 25x5x64      1400   (DS-CNN)
+    10x4 convolution, stride 2, 49x10x1 -> 64 channels      1400   (scratch only)
+    linear, 640 -> 128 and 128 -> 640                        640   (autoencoder; scratch only)
+    linear, 128 -> 128                                       512
+
+A convolution that expands strips of w columns of the rows under its window before it writes w
+pixels needs a lead of one row and one pixel, (W + 1) * C for the same channels: a scratch of
+3 (w + 2) C int16 is enough. Without scratch the lead is a row more, or as many pixels as it keeps.
+A 1x1 convolution that expands p pixels before it writes them has, for O > C, the lead
+H * W * (O - C), else 0. A depthwise convolution that goes through the image once for every four
+channels, and expands the rows under its window first, has the lead 0.
 """
 
 from collections.abc import Callable, Mapping
