@@ -25,7 +25,8 @@ pixels needs a lead of one row and one pixel, (W + 1) * C for the same channels:
 3 (w + 2) C int16 is enough. Without scratch the lead is a row more, or as many pixels as it keeps.
 A 1x1 convolution that expands p pixels before it writes them has, for O > C, the lead
 H * W * (O - C), else 0. A depthwise convolution that goes through the image once for every four
-channels, and expands the rows under its window first, has the lead 0.
+channels, and expands the whole image first, has the lead 0 and the lead unit C: only channels that
+it has read lie where it writes, if the result starts a multiple of C before the input.
 """
 
 from collections.abc import Callable, Mapping
@@ -107,6 +108,7 @@ class Layer:
             memory: with address of result <= address of input - lead, no byte is written before it
             was read for the last time. It may be negative. None: the two must not overlap; so for
             all inputs where `leads` is empty.
+        lead_unit: Memory is shared only at distances that are a lead plus a multiple of this.
         cost: Estimated executed instructions.
         variant: What distinguishes it, for reports: "3 pixels x 2 channels".
     """
@@ -116,6 +118,7 @@ class Layer:
     micro_kernels: tuple[MicroKernel, ...] = ()
     scratch_bytes: int = 0
     leads: tuple[int | None, ...] = ()
+    lead_unit: int = 1
     cost: float = 0.0
     variant: str = ""
 
