@@ -110,7 +110,7 @@ def _watch(
     """What the plugin wrote, line by line."""
     with tempfile.TemporaryDirectory(prefix="penjing-count-") as name:
         out = Path(name, "marks")
-        options = ",".join(filter(None, [str(_plugin()), f"out={out}", option]))
+        options = ",".join(filter(None, [str(counting_plugin()), f"out={out}", option]))
         process.run(arrays, runs=runs, emulator_options=["-plugin", options])
         if not out.exists():
             raise CompileError(
@@ -121,7 +121,7 @@ def _watch(
         return [line.split() for line in out.read_text().splitlines()]
 
 
-def _plugin() -> Path:
+def counting_plugin() -> Path:
     """The counting plugin, compiled for this machine once."""
     toolchain = find_toolchain(host_target())
 

@@ -1,8 +1,10 @@
 /*
- * QEMU plugin: counts the instructions that a user-mode guest executes between the marks that
- * driver.c makes (system calls with a magic first argument).
+ * QEMU plugin: counts the instructions that a guest executes between marks. Programs of Linux make
+ * them by system calls with a magic first argument (driver.c). Those of boards, which have no system,
+ * by calling functions whose addresses the plugin is told (boards/board.h).
  *
  *     qemu-aarch64 -plugin icount.so,out=FILE[,mnemonics=on][,blocks=on] PROGRAM
+ *     qemu-system-arm -plugin icount.so,out=FILE,begin=ADDRESS,end=ADDRESS[,step=ADDRESS] ...
  *
  * FILE gets one line per mark, "mark POSITION INSTRUCTIONS-SO-FAR". For what ran between the last
  * begin and the last end mark it gets, with mnemonics=on, one line per mnemonic, "count N MNEMONIC",
@@ -28,20 +30,23 @@ typedef void (*syscall_function)(qemu_plugin_id_t, unsigned vcpu, int64_t number
                                  uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6,
                                  uint64_t a7, uint64_t a8);
 typedef void (*exit_function)(qemu_plugin_id_t, void *);
+typedef void (*execute_function)(unsigned vcpu, void *);
 
-enum { INLINE_ADD_U64 = 0 };
+enum { INLINE_ADD_U64 = 0, NO_REGISTERS = 0 };
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, translate_function);
 void qemu_plugin_register_vcpu_syscall_cb(qemu_plugin_id_t, syscall_function);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, exit_function, void *);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int op, void *, uint64_t);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, execute_function, int, void *);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *, uint64_t);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *);
 
-enum { MARKER = 0x50454e4a, MARK_BEGIN = 1, MARK_END = 2, MOST_MNEMONICS = 2048, LONGEST = 31 };
+enum { MARKER = 0x50454e4a, MARK_BEGIN = 1, MARK_END = 2, MARK_STEP = 16 };
+enum { MOST_MNEMONICS = 2048, LONGEST = 31 };
 
 EXPORT int qemu_plugin_version = 1;
 
@@ -49,6 +54,14 @@ static uint64_t instructions;
 static FILE *out;
 static int with_mnemonics;
 static int with_blocks;
+
+/* Functions whose calls are marks. */
+static struct {
+    const char *option;
+    uintptr_t position;
+    uint64_t address; /* 0 = none */
+} marked[] = {{"begin=", MARK_BEGIN, 0}, {"end=", MARK_END, 0}, {"step=", MARK_STEP, 0}};
+enum { MARKED = sizeof marked / sizeof marked[0] };
 
 static struct {
     char text[LONGEST + 1];
@@ -93,10 +106,36 @@ static uint64_t *counter_of(const char *disassembly)
     return &mnemonics[known++].now;
 }
 
+static void mark(uint64_t position)
+{
+    fprintf(out, "mark %llu %llu\n", (unsigned long long)position,
+            (unsigned long long)instructions);
+    for (int i = 0; i < known; i++)
+        if (position == MARK_BEGIN)
+            mnemonics[i].begin = mnemonics[i].now;
+        else if (position == MARK_END)
+            mnemonics[i].end = mnemonics[i].now;
+    for (struct block *b = blocks; b != NULL; b = b->next)
+        if (position == MARK_BEGIN)
+            b->begin = b->now;
+        else if (position == MARK_END)
+            b->end = b->now;
+}
+
+static void on_marked(unsigned vcpu, void *position)
+{
+    (void)vcpu;
+    mark((uintptr_t)position);
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
     size_t count = qemu_plugin_tb_n_insns(block);
+    for (int i = 0; i < MARKED; i++)
+        if (marked[i].address != 0 && marked[i].address == qemu_plugin_tb_vaddr(block))
+            qemu_plugin_register_vcpu_tb_exec_cb(block, on_marked, NO_REGISTERS,
+                                                 (void *)marked[i].position);
     /* A block runs to its end: only faults leave it early, and a model makes none. */
     qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &instructions, count);
     if (with_blocks)
@@ -114,19 +153,8 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
                        uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
     (void)id, (void)vcpu, (void)number, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
-    if (a1 != MARKER)
-        return;
-    fprintf(out, "mark %llu %llu\n", (unsigned long long)a2, (unsigned long long)instructions);
-    for (int i = 0; i < known; i++)
-        if (a2 == MARK_BEGIN)
-            mnemonics[i].begin = mnemonics[i].now;
-        else if (a2 == MARK_END)
-            mnemonics[i].end = mnemonics[i].now;
-    for (struct block *b = blocks; b != NULL; b = b->next)
-        if (a2 == MARK_BEGIN)
-            b->begin = b->now;
-        else if (a2 == MARK_END)
-            b->end = b->now;
+    if (a1 == MARKER)
+        mark(a2);
 }
 
 static void on_exit_(qemu_plugin_id_t id, void *data)
@@ -154,6 +182,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *in
             with_mnemonics = 1;
         else if (!strcmp(argv[i], "blocks=on"))
             with_blocks = 1;
+        else
+            for (int k = 0; k < MARKED; k++)
+                if (!strncmp(argv[i], marked[k].option, strlen(marked[k].option)))
+                    marked[k].address = strtoull(argv[i] + strlen(marked[k].option), NULL, 0);
     if (out == NULL)
         return 1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
