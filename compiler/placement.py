@@ -1,75 +1,53 @@
-"""Blocks of memory with lifetimes -> offsets in one arena, so that live blocks never overlap."""
+"""Blocks of memory with lifetimes -> offsets in one arena, so that live blocks never overlap.
+
+A layer that reads its input in the order in which it writes its result may leave the result where
+the input was, as long as writing stays behind reading: the result starts some bytes before the
+input, the *lead*. An `Overlap` allows that for a pair of blocks. Sources: overlapping buffers as in
+"Diagonal Memory Optimisation" (Blacker et al. 2020); greedy orders as in Pisarchyk and Lee 2020,
+"Efficient Memory Management for Deep Neural Net Inference".
+"""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from .placement_gaps import Block, Gaps, Overlap, Placement, lower_bound
+from .placement_search import search
+
+__all__ = ["Block", "Overlap", "Placement", "lower_bound", "place"]
 
 _IMPROVEMENT_EDGES = 400_000  # neighbors looked at while improving an order: well under a second
+_SEARCH_EDGES = 3_000_000  # the same while searching exhaustively: about two seconds
 
 
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """`size` bytes that must stay untouched in the steps `first` to `last`, both included."""
+def place(
+    blocks: Sequence[Block],
+    overlaps: Sequence[Overlap] = (),
+    *,
+    good_enough: int = 0,
+) -> Placement:
+    """The smallest placement found: greedy ones first, then branch and bound if none is optimal.
 
-    size: int
-    first: int
-    last: int
+    Sizes keep the alignment they come with.
 
-    def __post_init__(self) -> None:
-        if self.size < 0 or self.last < self.first:
-            raise ValueError(f"not a block: {self}")
-
-    @property
-    def steps(self) -> int:
-        """How long the block lives."""
-        return self.last - self.first + 1
-
-
-@dataclass(frozen=True)
-class Placement:
-    """An offset for each block, and the bytes they need together."""
-
-    offsets: tuple[int, ...]
-    total: int
-
-
-def peak_bytes(blocks: Sequence[Block]) -> int:
-    """The most bytes that live in one step: no placement needs less."""
-    changes: dict[int, int] = {}
-    for block in blocks:
-        changes[block.first] = changes.get(block.first, 0) + block.size
-        changes[block.last + 1] = changes.get(block.last + 1, 0) - block.size
-    live = most = 0
-    for step in sorted(changes):
-        live += changes[step]
-        most = max(most, live)
-    return most
-
-
-def place(blocks: Sequence[Block]) -> Placement:
-    """The smallest of several greedy placements; sizes keep the alignment they come with."""
-    bound = peak_bytes(blocks)
-    neighbors = _neighbors(blocks)
-    best_order, best = [], Placement((), -1)
+    Args:
+        blocks: What to place.
+        overlaps: Pairs that may share memory.
+        good_enough: A size at which to stop looking for a smaller one.
+    """
+    gaps = Gaps(blocks, overlaps)
+    bound = lower_bound(blocks, overlaps)
+    enough = max(bound, good_enough)
+    best_order, best = [], Placement((), -1, bound)
     for order in _orders(blocks):
-        placed = _place_in(order, blocks, neighbors)
+        placed = _place_in(order, gaps, bound)
         if best.total < 0 or placed.total < best.total:
             best_order, best = order, placed
-        if best.total == bound:
+        if best.total <= enough:
             return best
-    return _improve(best_order, best, bound, blocks, neighbors)
-
-
-def _neighbors(blocks: Sequence[Block]) -> list[list[int]]:
-    """For each block, those that share a step with it."""
-    neighbors: list[list[int]] = [[] for _ in blocks]
-    active: list[int] = []
-    for index in sorted(range(len(blocks)), key=lambda i: blocks[i].first):
-        active = [other for other in active if blocks[other].last >= blocks[index].first]
-        for other in active:
-            neighbors[other].append(index)
-        neighbors[index].extend(active)
-        active.append(index)
-    return neighbors
+    best = _improve(best_order, best, enough, gaps)
+    if best.total > enough:
+        edges = len(blocks) + sum(map(len, gaps.neighbors))
+        best = search(gaps, best, enough, nodes=_SEARCH_EDGES // edges)
+    return best
 
 
 def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
@@ -103,50 +81,47 @@ def _by_breadth(blocks: Sequence[Block]) -> list[int]:
     return list(order)
 
 
-def _place_in(
-    order: Sequence[int], blocks: Sequence[Block], neighbors: Sequence[Sequence[int]]
-) -> Placement:
+def _place_in(order: Sequence[int], gaps: Gaps, bound: int) -> Placement:
+    blocks = gaps.blocks
     offsets = [-1] * len(blocks)
     total = 0
     for index in order:
-        size = blocks[index].size
         taken = [
-            (offsets[other], offsets[other] + blocks[other].size)
-            for other in neighbors[index]
+            (offsets[other] - below, offsets[other] + above)
+            for other, below, above in gaps.neighbors[index]
             if offsets[other] >= 0 and blocks[other].size
         ]
-        offsets[index] = _best_fit(size, sorted(taken))
-        total = max(total, offsets[index] + size)
-    return Placement(tuple(offsets), total)
+        offsets[index] = _best_fit(sorted(taken))
+        total = max(total, offsets[index] + blocks[index].size)
+    return Placement(tuple(offsets), total, bound)
 
 
-def _best_fit(size: int, taken: Sequence[tuple[int, int]]) -> int:
-    """The start of the smallest gap that holds `size` bytes; above everything if none does."""
-    best, best_gap, end = -1, 0, 0
+def _best_fit(taken: Sequence[tuple[int, int]]) -> int:
+    """The lowest place in the smallest gap; above everything if there is none.
+
+    Args:
+        taken: Sorted open intervals in which the block must not start.
+    """
+    best, best_room, end = -1, 0, 0
     for start, stop in taken:
-        gap = start - end
-        if gap >= size and (best < 0 or gap < best_gap):
-            best, best_gap = end, gap
+        room = start - end
+        if room >= 0 and (best < 0 or room < best_room):
+            best, best_room = end, room
         end = max(end, stop)
     return end if best < 0 else best
 
 
-def _improve(
-    order: list[int],
-    best: Placement,
-    bound: int,
-    blocks: Sequence[Block],
-    neighbors: Sequence[Sequence[int]],
-) -> Placement:
+def _improve(order: list[int], best: Placement, enough: int, gaps: Gaps) -> Placement:
     """Place the blocks that reach the top earlier, again and again, while time allows."""
-    edges = len(blocks) + sum(map(len, neighbors))
+    blocks = gaps.blocks
+    edges = len(blocks) + sum(map(len, gaps.neighbors))
     current = best
     for _ in range(min(60, _IMPROVEMENT_EDGES // max(1, edges))):
         top = {i for i in order if current.offsets[i] + blocks[i].size == current.total}
         order = [i for i in order if i in top] + [i for i in order if i not in top]
-        current = _place_in(order, blocks, neighbors)
+        current = _place_in(order, gaps, best.bound)
         if current.total < best.total:
             best = current
-        if best.total == bound:
+        if best.total <= enough:
             break
     return best

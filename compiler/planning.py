@@ -1,12 +1,13 @@
 """Where every buffer of a lowered program lives: arena offsets, output buffers, final copies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .lowering.program import Call, Lowered
-from .placement import Block, peak_bytes, place
+from .placement import Block, Overlap, Placement, place
 
 ARENA_ALIGN = 64  # bytes: one cache line, and the widest vector of any target
+SMALL_ARENA_ALIGN = 8  # bytes: what microcontrollers load at once
 _GIVEN = ("input", "constant")  # kinds whose bytes exist before the first call
 
 
@@ -15,19 +16,33 @@ class MemoryPlan:
     """The home of every value that a kernel touches, aliases included.
 
     A value is in exactly one place: `offsets` (the arena), `direct` (the caller's buffer of that
-    output), or, when its storage is an input or a constant, in neither.
+    output), or, when its storage is an input or a constant, in neither. With inputs in the arena
+    they have offsets too.
     """
 
     offsets: dict[str, int]  # value -> bytes from the start of the arena
     direct: dict[str, int]  # value -> position of the output whose buffer holds it
     copies: tuple[tuple[str, int], ...]  # (value, output position), after the last call
     arena_bytes: int
-    lower_bound_bytes: int  # the most bytes live at once: no plan can need less
+    lower_bound_bytes: int  # no plan with the same values in place can need less
     live: dict[str, tuple[int, int]]  # arena value -> first and last call that needs it
 
 
-def plan_memory(lowered: Lowered) -> MemoryPlan:
+def plan_memory(
+    lowered: Lowered,
+    *,
+    align: int = ARENA_ALIGN,
+    inputs_in_arena: bool = False,
+    good_enough: int = 0,
+) -> MemoryPlan:
     """Place all intermediates and workspaces of `lowered`.
+
+    Args:
+        lowered: The program.
+        align: Bytes; of every offset.
+        inputs_in_arena: The caller puts the inputs into the arena, where they are overwritten once
+            they are read.
+        good_enough: Size of the arena at which to stop looking for a smaller one.
 
     Raises:
         ValueError: The program is malformed: a kernel writes an input or a constant, or reads a
@@ -35,13 +50,14 @@ def plan_memory(lowered: Lowered) -> MemoryPlan:
     """
     storage = {name: lowered.storage_of(name) for name in lowered.values}
     direct, copies = _place_outputs(lowered, storage)
-    live = _liveness(lowered, storage, direct)
-    shared = _shared_storage(lowered, storage, live)
-    packing = _pack(lowered, live, shared)
+    live = _liveness(lowered, storage, direct, inputs_in_arena)
+    packer = _Packer(lowered, storage, live, align, good_enough)
+    shared = packer.shared_storage()
+    offsets, packing = packer.pack(shared)
     bound = packing.bound
     if packing.total > bound and shared:  # sharing ties blocks together: now and then packs worse
-        packing = min(packing, _pack(lowered, live, {}), key=lambda packing: packing.total)
-    offsets = packing.offsets
+        apart = packer.pack({})
+        offsets, packing = apart if apart[1].total < packing.total else (offsets, packing)
     return MemoryPlan(
         offsets={name: offsets[root] for name, root in storage.items() if root in offsets},
         direct={name: direct[root] for name, root in storage.items() if root in direct},
@@ -68,10 +84,11 @@ def _place_outputs(
 
 
 def _liveness(
-    lowered: Lowered, storage: dict[str, str], direct: dict[str, int]
+    lowered: Lowered, storage: dict[str, str], direct: dict[str, int], inputs_in_arena: bool
 ) -> dict[str, tuple[int, int]]:
-    """First and last call of every storage that needs room in the arena."""
-    live: dict[str, tuple[int, int]] = {}
+    """First and last call of every storage that needs room in the arena; -1 = before all calls."""
+    live = {storage[name]: (-1, -1) for name in lowered.inputs if inputs_in_arena}
+    elsewhere = ("constant",) if inputs_in_arena else _GIVEN
     written = {name for name, value in lowered.values.items() if value.kind in _GIVEN}
     for step, call in enumerate(lowered.calls):
         for name in call.reads:
@@ -82,30 +99,92 @@ def _liveness(
                 raise ValueError(f"{call.kernel} (call {step}) writes {name}, which is read-only")
             written.add(storage[name])
         for root in (storage[name] for name in call.arguments):
-            if lowered.values[root].kind not in _GIVEN and root not in direct:
+            if lowered.values[root].kind not in elsewhere and root not in direct:
                 live[root] = (live.get(root, (step, step))[0], step)
     for name in lowered.outputs:
         if storage[name] not in written:
             raise ValueError(f"output {name} is never written")
+        if storage[name] in live:  # copied out after the last call
+            live[storage[name]] = (live[storage[name]][0], len(lowered.calls))
     return live
 
 
-def _shared_storage(
-    lowered: Lowered, storage: dict[str, str], live: dict[str, tuple[int, int]]
-) -> dict[str, str]:
-    """Written storage -> the storage it overwrites in place, followed to the first one."""
-    shared: dict[str, str] = {}
-    for step, call in enumerate(lowered.calls):
-        used: set[str] = set()
-        for read, write in _inplace_pairs(call, storage):
-            source, result = storage[read], storage[write]
-            ends_here = live.get(source, (-1, -1))[1] == step
-            starts_here = live.get(result, (-1, -1))[0] == step
-            same_size = _padded(lowered, source) == _padded(lowered, result)
-            if ends_here and starts_here and same_size and not {source, result} & used:
-                shared[result] = shared.get(source, source)
-                used |= {source, result}
-    return shared
+@dataclass(frozen=True)
+class _Packer:
+    """Places storages, given when each is needed."""
+
+    lowered: Lowered
+    storage: dict[str, str]
+    live: dict[str, tuple[int, int]]
+    align: int
+    good_enough: int
+
+    def shared_storage(self) -> dict[str, str]:
+        """Written storage -> the storage it overwrites in place, followed to the first one."""
+        shared: dict[str, str] = {}
+        for step, call in enumerate(self.lowered.calls):
+            used: set[str] = set()
+            for read, write in _inplace_pairs(call, self.storage):
+                source, result = self.storage[read], self.storage[write]
+                same_size = self._size(source) == self._size(result)
+                meet = self._meet(source, result, step)
+                if meet and same_size and not {source, result} & used:
+                    shared[result] = shared.get(source, source)
+                    used |= {source, result}
+        return shared
+
+    def pack(self, shared: dict[str, str]) -> tuple[dict[str, int], Placement]:
+        """An offset for every storage; those that share their bytes are one block."""
+        groups: dict[str, Block] = {}
+        for root, (first, last) in self.live.items():
+            leader = shared.get(root, root)
+            group = groups.get(leader)
+            groups[leader] = Block(
+                size=self._size(root),
+                first=first if group is None else min(first, group.first),
+                last=last if group is None else max(last, group.last),
+            )
+        number = {leader: index for index, leader in enumerate(groups)}
+        overlaps = []
+        for source, result, lead in self._leads():
+            old, new = shared.get(source, source), shared.get(result, result)
+            if groups[old].last == groups[new].first:  # nothing shares the source's bytes later
+                apart = padded(lead, self.align)
+                overlaps.append(Overlap(source=number[old], result=number[new], lead=apart))
+        placed = place(tuple(groups.values()), overlaps, good_enough=self.good_enough)
+        offset_of = dict(zip(groups, placed.offsets, strict=True))
+        return {root: offset_of[shared.get(root, root)] for root in self.live}, placed
+
+    def _leads(self) -> Iterator[tuple[str, str, int]]:
+        """Sources, results that may start `lead` bytes before them, and that lead."""
+        for step, call in enumerate(self.lowered.calls):
+            for (source, result), lead in leads_of(call, self.storage).items():
+                if self._meet(source, result, step):
+                    yield source, result, lead
+
+    def _meet(self, source: str, result: str, step: int) -> bool:
+        """Whether a call reads one storage for the last and writes the other for the first time."""
+        ends_here = self.live.get(source, (-1, -1))[1] == step
+        return ends_here and self.live.get(result, (-1, -1))[0] == step
+
+    def _size(self, root: str) -> int:
+        return padded(self.lowered.values[root].spec.nbytes, self.align)
+
+
+def padded(size: int, align: int) -> int:
+    """The multiple of `align` at or above `size`."""
+    return -(-size // align) * align
+
+
+def leads_of(call: Call, storage: Mapping[str, str]) -> dict[tuple[str, str], int]:
+    """Storage read and storage written -> the lead with which a call lets them share memory."""
+    found: dict[tuple[str, str], list[int | None]] = {}
+    for index, read in enumerate(call.reads if call.leads else ()):
+        known = index < len(call.leads) and _starts_alike(call, index, 0)
+        pair = storage[read], storage[call.writes[0]]
+        found.setdefault(pair, []).append(call.leads[index] if known else None)
+    certain = {pair: [n for n in leads if n is not None] for pair, leads in found.items()}
+    return {pair: max(n) for pair, n in certain.items() if len(n) == len(found[pair])}
 
 
 def _inplace_pairs(call: Call, storage: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -121,32 +200,3 @@ def _inplace_pairs(call: Call, storage: dict[str, str]) -> Iterator[tuple[str, s
 def _starts_alike(call: Call, read: int, write: int) -> bool:
     """Whether the kernel's part of both values begins at the same place."""
     return not call.offsets or call.offsets[read] == call.offsets[len(call.reads) + write]
-
-
-@dataclass(frozen=True)
-class _Packing:
-    offsets: dict[str, int]
-    total: int
-    bound: int
-
-
-def _pack(lowered: Lowered, live: dict[str, tuple[int, int]], shared: dict[str, str]) -> _Packing:
-    """Place every storage, those that share their bytes as one block."""
-    groups: dict[str, Block] = {}
-    for root, (first, last) in live.items():
-        leader = shared.get(root, root)
-        group = groups.get(leader)
-        groups[leader] = Block(
-            size=_padded(lowered, root),
-            first=first if group is None else min(first, group.first),
-            last=last if group is None else max(last, group.last),
-        )
-    blocks = tuple(groups.values())
-    placed = place(blocks)
-    offset_of = dict(zip(groups, placed.offsets, strict=True))
-    offsets = {root: offset_of[shared.get(root, root)] for root in live}
-    return _Packing(offsets, placed.total, peak_bytes(blocks))
-
-
-def _padded(lowered: Lowered, name: str) -> int:
-    return -(-lowered.values[name].spec.nbytes // ARENA_ALIGN) * ARENA_ALIGN

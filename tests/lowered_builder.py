@@ -58,6 +58,7 @@ class LoweredBuilder:
         dtype: str = "float32",
         workspaces: tuple[int, ...] = (),
         inplace: tuple[tuple[int, int], ...] = (),
+        leads: tuple[int | None, ...] = (),
         macs: int = 0,
     ) -> list[str]:
         """A kernel call; gives the names of its results, one per shape."""
@@ -69,6 +70,7 @@ class LoweredBuilder:
             writes=tuple(writes),
             arguments=(*reads, *writes, *scratch),
             inplace=inplace,
+            leads=leads,
             macs=macs,
             bytes=sum(self.values[name].spec.nbytes for name in (*reads, *writes)),
             ops=(f"test.{kernel}",),

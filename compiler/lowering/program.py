@@ -43,6 +43,8 @@ class Call:
     arguments: tuple[str, ...]  # C parameter order: reads, writes, workspaces
     offsets: tuple[int, ...] = ()  # elements into each argument where it is passed; default: none
     inplace: tuple[tuple[int, int], ...] = ()  # (read index, write index) that may share storage
+    leads: tuple[int | None, ...] = ()  # for each read: bytes that the (only) result must start
+    # before it to share its memory; None, or beyond the end: it must not
     macs: int = 0
     bytes: int = 0
     ops: tuple[str, ...] = ()

@@ -1,0 +1,163 @@
+"""Which way to compute each layer: the fastest ones that do not make the arena larger.
+
+Fast kernels want scratch memory or keep the result away from the input. Only the layers where most
+memory is live must do without; all others may have what they want.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from .ir.tensor_spec import TensorSpec
+from .lowering.program import Lowered, Value
+from .placement import Block, Overlap, lower_bound
+from .planning import SMALL_ARENA_ALIGN, MemoryPlan, leads_of, padded, plan_memory
+
+
+class Way(Protocol):
+    """What the planner wants to know of one way to compute a layer."""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory that the layer needs while it runs."""
+
+    @property
+    def leads(self) -> tuple[int | None, ...]:
+        """For each of the first reads: bytes that the result must start before it, or None."""
+
+    @property
+    def cost(self) -> float:
+        """Estimated executed instructions."""
+
+
+def choose_ways(
+    lowered: Lowered,
+    ways: Mapping[int, Sequence[Way]],
+    *,
+    align: int = SMALL_ARENA_ALIGN,
+    inputs_in_arena: bool = False,
+) -> dict[int, int]:
+    """For each layer, the position of the cheapest way with which the arena stays smallest.
+
+    Args:
+        lowered: The program; calls with several ways have neither leads nor scratch memory yet.
+        ways: By position of the call; at least one each.
+        align: As for `plan_memory`.
+        inputs_in_arena: As for `plan_memory`.
+    """
+    choice = _Choice(lowered, ways, align, inputs_in_arena)
+    smallest = {step: choice.smallest(step) for step in ways}
+    target = max((choice.bound(step, smallest.get(step)) for step in choice.steps), default=0)
+    chosen = {step: choice.cheapest(step, target) for step in ways}
+    if choice.arena(chosen, target) <= target:
+        return chosen
+    target = choice.arena(smallest)
+    return choice.refine(smallest, chosen, target)
+
+
+def with_ways(lowered: Lowered, chosen: Mapping[int, Way]) -> Lowered:
+    """The program with the leads and the scratch memory (as last argument) of the chosen ways."""
+    values, calls = dict(lowered.values), list(lowered.calls)
+    for step, way in chosen.items():
+        call = calls[step]
+        arguments, offsets = call.arguments, call.offsets
+        if way.scratch_bytes:
+            name = f"scratch{step}"
+            spec = TensorSpec((way.scratch_bytes,), "uint8")
+            values[name] = Value(name=name, spec=spec, kind="workspace")
+            arguments = (*arguments, name)
+            offsets = (*offsets, 0) if offsets else ()
+        calls[step] = replace(
+            call, leads=tuple(way.leads), arguments=arguments, offsets=offsets, inplace=()
+        )
+    return replace(lowered, values=values, calls=tuple(calls))
+
+
+@dataclass
+class _Choice:
+    lowered: Lowered
+    ways: Mapping[int, Sequence[Way]]
+    align: int
+    inputs_in_arena: bool
+    _bounds: dict[tuple[int, int | None], int] = field(default_factory=dict)
+    _live: dict[str, tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._live = self._plan(self.lowered, 1 << 62).live
+
+    @property
+    def steps(self) -> range:
+        """All calls."""
+        return range(len(self.lowered.calls))
+
+    def arena(self, chosen: Mapping[int, int], enough: int = 0) -> int:
+        """Bytes of the arena, or some number up to `enough` if it needs no more than that."""
+        return self._plan(self._with(chosen), enough).arena_bytes
+
+    def smallest(self, step: int) -> int:
+        """The way with which a step needs least memory, the cheapest of them."""
+        options = range(len(self.ways[step]))
+        return min(options, key=lambda way: (self.bound(step, way), self.ways[step][way].cost))
+
+    def cheapest(self, step: int, target: int) -> int:
+        """The cheapest way with which a step alone needs no more than `target` bytes."""
+        fit = [way for way in range(len(self.ways[step])) if self.bound(step, way) <= target]
+        return min(fit, key=lambda way: (self.ways[step][way].cost, self.bound(step, way)))
+
+    def refine(
+        self, smallest: dict[int, int], wanted: Mapping[int, int], target: int
+    ) -> dict[int, int]:
+        """From the smallest ways to cheaper ones, the greatest savings first, one after another."""
+        chosen = dict(smallest)
+
+        def saving(step: int) -> float:
+            ways = self.ways[step]
+            return ways[smallest[step]].cost - ways[wanted[step]].cost
+
+        for step in sorted(wanted, key=lambda step: (-saving(step), step)):
+            ways = self.ways[step]
+            for way in sorted(range(len(ways)), key=lambda way: ways[way].cost):
+                if ways[way].cost >= ways[chosen[step]].cost:
+                    break
+                if self.bound(step, way) > target:
+                    continue
+                if self.arena({**chosen, step: way}, target) <= target:
+                    chosen[step] = way
+                    break
+        return chosen
+
+    def bound(self, step: int, way: int | None) -> int:
+        """Bytes that a call needs at least, with all that lives meanwhile."""
+        if (step, way) not in self._bounds:
+            chosen = {} if way is None else {step: way}
+            self._bounds[step, way] = self._bound(self._with(chosen), step)
+        return self._bounds[step, way]
+
+    def _bound(self, lowered: Lowered, step: int) -> int:
+        storage = {name: lowered.storage_of(name) for name in lowered.values}
+        call = lowered.calls[step]
+        here = [name for name, (first, last) in self._live.items() if first <= step <= last]
+        roots = list(dict.fromkeys(storage[name] for name in here))
+        roots += [name for name in call.arguments if lowered.values[name].kind == "workspace"]
+        number = {root: index for index, root in enumerate(dict.fromkeys(roots))}
+        blocks = [
+            Block(size=padded(lowered.values[root].spec.nbytes, self.align), first=0, last=0)
+            for root in number
+        ]
+        overlaps = [
+            Overlap(source=number[source], result=number[result], lead=padded(lead, self.align))
+            for (source, result), lead in leads_of(call, storage).items()
+            if self._live.get(source, (0, -1))[1] == step == self._live.get(result, (-1, 0))[0]
+        ]
+        return lower_bound(blocks, overlaps)
+
+    def _with(self, chosen: Mapping[int, int]) -> Lowered:
+        return with_ways(self.lowered, {s: self.ways[s][way] for s, way in chosen.items()})
+
+    def _plan(self, lowered: Lowered, good_enough: int) -> MemoryPlan:
+        return plan_memory(
+            lowered,
+            align=self.align,
+            inputs_in_arena=self.inputs_in_arena,
+            good_enough=good_enough,
+        )
