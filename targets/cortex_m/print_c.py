@@ -1,0 +1,285 @@
+"""TIR functions over raw pointers as C99 that a person could have written."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import ir, tirx
+
+from .layer import MicroKernel
+from .print_expression import C_TYPES, CannotPrint, ExpressionPrinter, dtype_of
+
+_WIDTH = 100
+_IDENTIFIER = re.compile(r"\W+")
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if"
+    " inline int long register restrict return short signed sizeof static struct switch typedef"
+    " union unsigned void volatile while bool true false".split()
+)
+
+
+@dataclass(frozen=True)
+class CFunction:
+    """A function as C, with the helper functions that it calls."""
+
+    text: str
+    helpers: tuple[MicroKernel, ...]
+
+
+def print_function(
+    func: Any, symbol: str, *, written: int, comment: str = "", restrict: bool = True
+) -> CFunction:
+    """A PrimFunc over raw pointers as `static void SYMBOL(...)`.
+
+    Args:
+        func: Its parameters are pointers; it allocates single elements only.
+        symbol: Its name in C.
+        written: The number of its first parameters that it only reads.
+        comment: One line above it.
+        restrict: Whether no two of its pointers are into the same memory.
+
+    Raises:
+        CannotPrint: It holds something that our C has no form for.
+    """
+    printer = _Printer()
+    parameters = []
+    for index, param in enumerate(func.params):
+        const = "const " if index < written else ""
+        kind = " *restrict " if restrict else " *"
+        element = str(param.ty.element_type.dtype)
+        ctype = C_TYPES[element] if element in C_TYPES else "void"
+        parameters.append(f"{const}{ctype}{kind}{printer.declare(param)}")
+    printer.find_constness(func.params[:written])
+    printer.statement(func.body)
+    lines = [f"/* {comment} */"] if comment else []
+    lines += _wrapped(f"static void {symbol}(", parameters, ")")
+    lines += ["{", *printer.lines, "}"]
+    return CFunction("\n".join(lines) + "\n", tuple(printer.expressions.helpers.values()))
+
+
+def _wrapped(start: str, parts: list[str], end: str) -> list[str]:
+    """A list in parentheses, broken where lines get long."""
+    lines, indent = [start], " " * len(start)
+    if len(indent) > _WIDTH // 2:
+        indent = " " * 8
+    for index, part in enumerate(parts):
+        text = part + (", " if index + 1 < len(parts) else end)
+        if len(lines[-1]) + len(text.rstrip()) > _WIDTH:
+            lines[-1] = lines[-1].rstrip()
+            lines.append(indent)
+        lines[-1] += text
+    return lines
+
+
+@dataclass
+class _Printer:
+    """Writes statements; variables get names that are free in their scope."""
+
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+
+    def __post_init__(self) -> None:
+        self.expressions = ExpressionPrinter(self._name_of, self._place)
+        self._names: list[tuple[Any, str]] = []  # variables in scope, pointers among them
+        self._scalars: list[tuple[Any, str]] = []  # buffers of one element
+        self._views: list[tuple[Any, str]] = []  # buffers that read a pointer as another type
+        self._constant: list[Any] = []
+
+    def find_constness(self, params: Any) -> None:
+        """Remember which pointers are only read through."""
+        self._constant = list(params)
+
+    def declare(self, var: Any, wanted: str = "") -> str:
+        """A free name for a variable."""
+        stem = _IDENTIFIER.sub("_", wanted or str(var.name)).strip("_") or "value"
+        if stem[0].isdigit() or stem in _KEYWORDS:
+            stem = f"v_{stem}"
+        taken = {name for _, name in (*self._names, *self._scalars, *self._views)}
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}{number}"
+        self._names.append((var, name))
+        return name
+
+    def statement(self, node: Any) -> None:
+        """Append a statement."""
+        method = _STATEMENTS.get(type(node))
+        if method is None:
+            raise CannotPrint(type(node).__name__)
+        method(self, node)
+
+    def _sequence(self, node: Any) -> None:
+        statements = _flat(node)
+        index = 0
+        while index < len(statements):
+            now, following = statements[index], statements[index + 1 : index + 2]
+            if isinstance(now, tirx.AllocBuffer) and following and _fills(following[0], now.buffer):
+                value = self.expressions.text(following[0].value)
+                self._scalar(now.buffer, f" = {value}")
+                index += 1
+            else:
+                self.statement(now)
+            index += 1
+
+    def _loop(self, node: Any) -> None:
+        if node.kind not in (tirx.ForKind.SERIAL, tirx.ForKind.UNROLLED):
+            raise CannotPrint(f"a loop of kind {node.kind}")
+        first = self.expressions.text(node.min)
+        end = self.expressions.text(_simple_sum(node.min, node.extent), 6)
+        mark = self._open()
+        name = self.declare(node.loop_var)
+        kind = C_TYPES[dtype_of(node.loop_var)]
+        self._line(f"for ({kind} {name} = {first}; {name} < {end}; {name}++) {{")
+        self._inside(node.body)
+        self._line("}")
+        self._close(mark)
+
+    def _condition(self, node: Any) -> None:
+        self._line(f"if ({self.expressions.text(node.condition)}) {{")
+        self._inside(node.then_case)
+        otherwise = node.else_case
+        if otherwise is not None:
+            self._line("} else {")
+            self._inside(otherwise)
+        self._line("}")
+
+    def _store(self, node: Any) -> None:
+        place = self._element(node.buffer, node.indices)
+        text = self.expressions.text(node.value)
+        self._line(f"{place} {self._in_place(place, node.value, text)};")
+
+    def _in_place(self, place: str, node: Any, text: str) -> str:
+        """`+= b` for a sum that starts with the place itself."""
+        prefix = f"{place} + "
+        if isinstance(node, tirx.Add) and text.startswith(prefix):
+            return f"+= {self.expressions.text(node.b)}"
+        return f"= {text}"
+
+    def _evaluate(self, node: Any) -> None:
+        if isinstance(node.value, ir.Call):
+            call = node.value
+            name = str(call.op.name).rpartition(".")[2]
+            if name in ("call_extern", "call_pure_extern"):
+                arguments = [self.expressions.text(each) for each in call.args[1:]]
+                start = f"{'    ' * self.depth}{call.args[0].value}("
+                self.lines += _wrapped(start, arguments, ");")
+                return
+            self._line(f"{self.expressions.text(call)};")
+
+    def _bind(self, node: Any) -> None:
+        value = self.expressions.text(node.value)
+        dtype = dtype_of(node.value)
+        if dtype == "handle":
+            raise CannotPrint(f"a variable that is a pointer: {node.var}")
+        self._line(f"const {C_TYPES[dtype]} {self.declare(node.var)} = {value};")
+
+    def _declaration(self, node: Any) -> None:
+        buffer, pointer = node.buffer, self.expressions.text(node.data)
+        offset = int(buffer.elem_offset) if buffer.elem_offset is not None else 0
+        element = str(buffer.ty.dtype)
+        if offset == 0 and _element_type(node.data) == element:
+            self._views.append((buffer, pointer))
+            return
+        const = "const " if self._is_constant(node.data) else ""
+        ctype = f"{const}{C_TYPES[element]} *"
+        void = "" if element in ("int8", "uint8") else f"({const}void *)"
+        name = self.declare(None, buffer.name if buffer.name != pointer else f"{pointer}_{element}")
+        self._views.append((buffer, name))
+        shift = f" + {offset}" if offset else ""
+        self._line(f"{ctype}{name} = ({ctype}){void}{pointer}{shift};")
+
+    def _allocation(self, node: Any) -> None:
+        self._scalar(node.buffer, "")
+
+    def _attribute(self, node: Any) -> None:
+        self.statement(node.body)
+
+    def _scalar(self, buffer: Any, value: str) -> None:
+        if any(int(size) != 1 for size in buffer.ty.shape):
+            raise CannotPrint(f"an array on the stack, {buffer.name}{list(buffer.ty.shape)}")
+        name = self.declare(None, buffer.name)
+        self._scalars.append((buffer, name))
+        self._line(f"{C_TYPES[str(buffer.ty.dtype)]} {name}{value};")
+
+    def _inside(self, body: Any) -> None:
+        mark = self._open()
+        self.depth += 1
+        self.statement(body)
+        self.depth -= 1
+        self._close(mark)
+
+    def _open(self) -> tuple[int, int, int]:
+        return len(self._names), len(self._scalars), len(self._views)
+
+    def _close(self, mark: tuple[int, int, int]) -> None:
+        for entries, length in zip((self._names, self._scalars, self._views), mark, strict=True):
+            del entries[length:]
+
+    def _line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    def _name_of(self, var: Any) -> str:
+        for other, name in reversed(self._names):
+            if other is not None and other.same_as(var):
+                return name
+        raise CannotPrint(f"{var} is used outside of where it is declared")
+
+    def _place(self, load: Any) -> str:
+        return self._element(load.source, load.indices)
+
+    def _element(self, buffer: Any, indices: Any) -> str:
+        for scalar, name in reversed(self._scalars):
+            if scalar.same_as(buffer):
+                return name
+        if len(indices) != 1:
+            raise CannotPrint(f"{buffer.name} with {len(indices)} indices")
+        return f"{self._pointer(buffer)}[{self.expressions.text(indices[0])}]"
+
+    def _pointer(self, buffer: Any) -> str:
+        for other, name in reversed(self._views):
+            if other.same_as(buffer):
+                return name
+        raise CannotPrint(f"{buffer.name} is used outside of where it is declared")
+
+    def _is_constant(self, pointer: Any) -> bool:
+        """Whether a pointer is one that is only read through."""
+        return any(other.same_as(pointer) for other in self._constant)
+
+
+_STATEMENTS = {
+    tirx.SeqStmt: _Printer._sequence,
+    tirx.For: _Printer._loop,
+    tirx.IfThenElse: _Printer._condition,
+    tirx.BufferStore: _Printer._store,
+    tirx.Evaluate: _Printer._evaluate,
+    tirx.Bind: _Printer._bind,
+    tirx.DeclBuffer: _Printer._declaration,
+    tirx.AllocBuffer: _Printer._allocation,
+    tirx.AttrStmt: _Printer._attribute,
+}
+
+
+def _element_type(pointer: Any) -> str:
+    kind = getattr(pointer.ty, "element_type", None)
+    return str(kind.dtype) if kind is not None else ""
+
+
+def _flat(node: Any) -> list[Any]:
+    """The statements of a sequence, nested ones among them."""
+    if not isinstance(node, tirx.SeqStmt):
+        return [node]
+    return [inner for statement in node.seq for inner in _flat(statement)]
+
+
+def _fills(statement: Any, buffer: Any) -> bool:
+    """Whether a statement gives a buffer of one element its first value."""
+    return isinstance(statement, tirx.BufferStore) and statement.buffer.same_as(buffer)
+
+
+def _simple_sum(first: Any, count: Any) -> Any:
+    if isinstance(first, tirx.IntImm) and isinstance(count, tirx.IntImm):
+        return tirx.const(int(first.value) + int(count.value), str(first.ty.dtype))
+    if isinstance(first, tirx.IntImm) and int(first.value) == 0:
+        return count
+    return first + count

@@ -1,0 +1,50 @@
+"""TIR as C: what it looks like, and that compilers agree."""
+
+from textwrap import dedent
+
+import pytest
+from tvm import tirx
+
+from penjing.targets.cortex_m.print_c import print_function
+from penjing.targets.cortex_m.print_expression import CannotPrint
+from penjing.targets.cortex_m.statements import Pointer, block, call, function, loop
+
+
+def test_loops_sums_and_calls_read_like_c() -> None:
+    x, weight, y = Pointer("x", "int8"), Pointer("weight", "int16"), Pointer("y", "int8")
+    total = tirx.decl_buffer((1,), "int32", "total", layout=None)
+
+    def add(k: tirx.Var) -> tirx.Stmt:
+        product = x.load(k).astype("int32") * (weight.load(k).astype("int32") - 5)
+        return tirx.BufferStore(total, total[0] + product, [0])
+
+    rest = tirx.max(tirx.min(total[0] >> 3, 127), -128)
+    body = [
+        tirx.AllocBuffer(total),
+        tirx.BufferStore(total, tirx.const(0, "int32"), [0]),
+        loop("k", 3, add),
+        call("store", y.at(2), rest << 4),
+    ]
+    func = function([x, weight, y], body)
+    printed = print_function(func, "net_layer", written=2, comment="a layer")
+    assert printed.text == dedent("""\
+        /* a layer */
+        static void net_layer(const int8_t *restrict x, const int16_t *restrict weight,
+                              int8_t *restrict y)
+        {
+            int32_t total = 0;
+            for (int32_t k = 0; k < 3; k++) {
+                total += x[k] * (weight[k] - 5);
+            }
+            store(y + 2, max_int32(min_int32(total >> 3, 127), -128) * 16);
+        }
+        """)
+    assert [helper.name for helper in printed.helpers] == ["min_int32", "max_int32"]
+
+
+def test_arrays_on_the_stack_are_refused() -> None:
+    y = Pointer("y", "int8")
+    array = tirx.decl_buffer((4,), "int32", "array", layout=None)
+    func = function([y], [block([tirx.AllocBuffer(array), call("fill", y.at())])])
+    with pytest.raises(CannotPrint, match="an array on the stack"):
+        print_function(func, "net_layer", written=0)
