@@ -128,20 +128,20 @@ class Layer:
 
 
 Rule = Callable[[NodeArguments, Microcontroller], list[Layer]]
-_RULES: dict[str, Rule] = {}
+_RULES: dict[str, list[Rule]] = {}
 
 
 def lowers_layer(*ops: str) -> Callable[[Rule], Rule]:
-    """Register what gives the variants of layers with these operators; one function for each.
+    """Register what gives variants of layers with these operators.
 
-    An empty list means that it does not know how: the generic path takes the layer.
+    Several functions may know one operator, each some of its cases (dense and depthwise
+    convolutions). An empty list means not this one: if no function knows a way, the generic path
+    takes the layer.
     """
 
     def add(rule: Rule) -> Rule:
         for op in ops:
-            if op in _RULES:
-                raise ValueError(f"two functions lower {op}")
-            _RULES[op] = rule
+            _RULES.setdefault(op, []).append(rule)
         return rule
 
     return add
@@ -155,8 +155,7 @@ def variants(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     Raises:
         ValueError: A layer does not have the parameters that the contract asks for.
     """
-    rule = _RULES.get(node.op)
-    found = rule(node, core) if rule else []
+    found = [layer for rule in _RULES.get(node.op, ()) for layer in rule(node, core)]
     for layer in found:
         _check(node, layer)
     return sorted(found, key=lambda layer: layer.cost)
