@@ -11,10 +11,10 @@ from .print_expression import C_TYPES, CannotPrint, ExpressionPrinter, dtype_of
 
 _WIDTH = 100
 _IDENTIFIER = re.compile(r"\W+")
-_KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if"
-    " inline int long register restrict return short signed sizeof static struct switch typedef"
-    " union unsigned void volatile while bool true false".split()
+_KEYWORDS = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if"
+    "|inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef"
+    "|union|unsigned|void|volatile|while|bool|true|false"
 )
 
 
@@ -46,8 +46,7 @@ def print_function(
     for index, param in enumerate(func.params):
         const = "const " if index < written else ""
         kind = " *restrict " if restrict else " *"
-        element = str(param.ty.element_type.dtype)
-        ctype = C_TYPES[element] if element in C_TYPES else "void"
+        ctype = C_TYPES.get(str(param.ty.element_type.dtype), "void")
         parameters.append(f"{const}{ctype}{kind}{printer.declare(param)}")
     printer.find_constness(func.params[:written])
     printer.statement(func.body)
@@ -92,7 +91,7 @@ class _Printer:
     def declare(self, var: Any, wanted: str = "") -> str:
         """A free name for a variable."""
         stem = _IDENTIFIER.sub("_", wanted or str(var.name)).strip("_") or "value"
-        if stem[0].isdigit() or stem in _KEYWORDS:
+        if stem[0].isdigit() or _KEYWORDS.fullmatch(stem):
             stem = f"v_{stem}"
         taken = {name for _, name in (*self._names, *self._scalars, *self._views)}
         name, number = stem, 1

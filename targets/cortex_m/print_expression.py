@@ -68,7 +68,7 @@ class ExpressionPrinter:
             self.helpers[name] = kernel
         return f"{helper}({', '.join(arguments)})", ATOM
 
-    def _written(self, node: Any) -> Written:  # noqa: PLR0911  # one line for each kind
+    def _written(self, node: Any) -> Written:
         if isinstance(node, tirx.IntImm):
             return _integer(int(node.value), dtype_of(node))
         if isinstance(node, tirx.FloatImm):

@@ -29,8 +29,7 @@ def test_loops_sums_and_calls_read_like_c() -> None:
     printed = print_function(func, "net_layer", written=2, comment="a layer")
     assert printed.text == dedent("""\
         /* a layer */
-        static void net_layer(const int8_t *restrict x, const int16_t *restrict weight,
-                              int8_t *restrict y)
+        static void net_layer(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
         {
             int32_t total = 0;
             for (int32_t k = 0; k < 3; k++) {
