@@ -16,8 +16,8 @@ GARBAGE = -1
 class ArenaSimulation:
     """Runs the calls on tags: every byte remembers which value was written there last."""
 
-    def __init__(self, lowered: Lowered, plan: MemoryPlan) -> None:
-        self.lowered, self.plan = lowered, plan
+    def __init__(self, lowered: Lowered, plan: MemoryPlan, align: int = ARENA_ALIGN) -> None:
+        self.lowered, self.plan, self.align = lowered, plan, align
         self.tags: dict[str, int] = {}
         self.arena = np.full(plan.arena_bytes, GARBAGE)
         self.outputs = [
@@ -25,6 +25,9 @@ class ArenaSimulation:
         ]
 
     def run(self) -> None:
+        for name in self.lowered.inputs:
+            if name in self.plan.offsets:
+                self._bytes(name)[:] = self._tag(name)
         for call in self.lowered.calls:
             self._run_call(call)
         copied = {position for _, position in self.plan.copies}
@@ -48,24 +51,44 @@ class ArenaSimulation:
             for read in protected:
                 self._check(read)
             self._bytes(name)[:] = before
+        for index, read in enumerate(call.reads):
+            lead = call.leads[index] if index < len(call.leads) else None
+            if lead is not None and self._is_placed(read):
+                self._check_lead(read, call.writes[0], lead)
         for name in (*scratch, *call.writes):
             self._bytes(name)[:] = self._tag(name)
         for name in (*scratch, *call.writes):
             self._check(name)
 
+    def _check_lead(self, read: str, result: str, lead: int) -> None:
+        """The result is written byte by byte, reading as late as the lead allows."""
+        source, target = self._bytes(read), self._bytes(result)
+        whole = self.arena.copy()
+        for written in sorted({*range(0, len(target), 32), len(target)}):
+            target[:written] = GARBAGE
+            unread = source[max(0, written - lead) :]
+            assert (unread == self._tag(read)).all(), (read, result, written)
+        self.arena[:] = whole
+
     def _may_share(self, call: Call, read: int, result: str) -> bool:
-        return any(read == r and call.writes[w] == result for r, w in call.inplace)
+        has_lead = read < len(call.leads) and call.leads[read] is not None
+        return (has_lead and result in call.writes) or any(
+            read == r and call.writes[w] == result for r, w in call.inplace
+        )
 
     def _check(self, name: str) -> None:
-        if self.lowered.values[self._root(name)].kind not in ("input", "constant"):
+        if self._is_placed(name):
             assert (self._bytes(name) == self._tag(name)).all(), name
+
+    def _is_placed(self, name: str) -> bool:
+        return name in self.plan.offsets or name in self.plan.direct
 
     def _bytes(self, name: str) -> np.ndarray:
         size = self.lowered.values[name].spec.nbytes
         if name in self.plan.direct:
             return self.outputs[self.plan.direct[name]]
         start = self.plan.offsets[name]
-        assert start % ARENA_ALIGN == 0
+        assert start % self.align == 0
         assert start + size <= self.plan.arena_bytes
         return self.arena[start : start + size]
 
@@ -78,9 +101,9 @@ class ArenaSimulation:
         return name
 
 
-def check(lowered: Lowered) -> MemoryPlan:
-    plan = plan_memory(lowered)
-    ArenaSimulation(lowered, plan).run()
+def check(lowered: Lowered, align: int = ARENA_ALIGN, inputs_in_arena: bool = False) -> MemoryPlan:
+    plan = plan_memory(lowered, align=align, inputs_in_arena=inputs_in_arena)
+    ArenaSimulation(lowered, plan, align).run()
     assert plan.lower_bound_bytes <= plan.arena_bytes
     assert not set(plan.offsets) & set(plan.direct)
     return plan
@@ -116,6 +139,59 @@ def programs(draw: st.DrawFn) -> Lowered:
 @given(programs())
 def test_no_kernel_overwrites_what_is_still_needed(lowered: Lowered) -> None:
     check(lowered)
+
+
+@st.composite
+def programs_with_leads(draw: st.DrawFn) -> Lowered:
+    """Calls that may leave their result before any of their inputs."""
+    build = LoweredBuilder()
+    sizes = st.sampled_from([200, 8, 100, 15, 1, 0])
+    values = [build.input(draw(sizes), dtype="int8") for _ in range(draw(st.integers(1, 2)))]
+    for step in range(draw(st.integers(2, 10))):
+        reads = draw(st.lists(st.sampled_from(values[-2:][::-1]), min_size=1, max_size=2))
+        leads = draw(st.lists(st.one_of(st.integers(-9, 90), st.none()), max_size=len(reads)))
+        scratch = tuple(draw(st.lists(sizes, max_size=1)))
+        values += build.call(
+            f"k{step}", reads, (draw(sizes),), dtype="int8", workspaces=scratch, leads=tuple(leads)
+        )
+        if draw(st.integers(0, 3)) == 3:
+            viewed = draw(st.sampled_from(values[-2:]))
+            values.append(build.view(viewed, build.values[viewed].spec.size, 1))
+    (last,) = build.call("last", values[-1:], (1,))
+    return build.build(last, *draw(st.lists(st.sampled_from(values), max_size=1)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs_with_leads(), st.booleans())
+def test_no_byte_is_overwritten_before_it_was_read(lowered: Lowered, in_arena: bool) -> None:
+    check(lowered, align=8, inputs_in_arena=in_arena)
+
+
+def test_a_chain_of_layers_with_leads_needs_little_more_than_one_buffer() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(1000)], (1000,))
+    for step in range(1, 5):
+        (value,) = build.call(f"k{step}", [value], (1000,), leads=(64,))
+    plan = check(build.build(*build.call("last", [value], (3,))), align=8)
+    assert plan.arena_bytes == plan.lower_bound_bytes == 4000 + 4 * 64
+
+
+def test_a_result_twice_as_large_ends_where_its_input_ends() -> None:
+    build = LoweredBuilder()
+    (value,) = build.call("k0", [build.input(1)], (100,))
+    (wide,) = build.call("k1", [value], (200,), leads=(400,))
+    plan = check(build.build(*build.call("k2", [wide], (1,))), align=8)
+    assert (plan.offsets[wide], plan.offsets[value], plan.arena_bytes) == (0, 400, 800)
+
+
+def test_inputs_in_the_arena_are_overwritten() -> None:
+    build = LoweredBuilder()
+    x = build.input(100)
+    (value,) = build.call("k0", [x], (100,), leads=(0,))
+    lowered = build.build(*build.call("k1", [value], (1,)))
+    plan = check(lowered, align=8, inputs_in_arena=True)
+    assert (plan.arena_bytes, plan.offsets) == (400, {x: 0, value: 0})
+    assert check(lowered, align=8).offsets == {value: 0}
 
 
 def test_a_chain_of_in_place_calls_needs_one_buffer() -> None:
