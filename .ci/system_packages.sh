@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the system tools that the tests and the demo use, or say exactly what is missing.
-# penjing itself needs none of them: emulators run ARM libraries, cross compilers link them faster
-# than the `ziglang` wheel does, valgrind checks memory.
+# penjing itself needs none of them: emulators run ARM libraries and programs of boards, cross
+# compilers link them faster than the `ziglang` wheel does, valgrind checks memory.
 set -eu
 
 missing=""
@@ -15,6 +15,8 @@ need gcc gcc libc6-dev
 need qemu-aarch64 qemu-user
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+need qemu-system-arm qemu-system-arm
+need arm-none-eabi-gcc gcc-arm-none-eabi
 need valgrind valgrind libc6-dbg
 [ -n "$missing" ] || exit 0
 
