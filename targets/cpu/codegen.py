@@ -79,7 +79,7 @@ def lower_kernel(
         mod = _apply(mod, _hoist_root_buffers)
     with tvm.transform.PassContext(opt_level=3, config=_CONFIG):
         mod = _apply(mod, with_own_variables)
-        mod = _to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
+        mod = to_loops()(tirx.transform.BindTarget(llvm_target(target))(mod))
         mod = _apply(mod, lambda func: part_scratch(func, _is_workspace))
         widen = partial(compute_in_float32, params=len(func.params), narrow=narrow)
         for rewrite in (flatten_buffers, widen, peel_last_iterations, shorten_vectors):
@@ -88,14 +88,16 @@ def lower_kernel(
         if not target.has_half_conversions:
             mod = _apply(mod, convert_float16_by_bits)
         params = len(mod[symbol].params)
-        mod = _apply(mod, _hoist_allocations)
+        mod = _apply(mod, partial(hoist_allocations, is_workspace=_is_workspace))
         mod = _to_code(target)(mod)
     lowered = mod[symbol]
     first = len(func.params) if parallel else params
     workspaces = tuple((_elements(p), str(p.ty.dtype)) for p in lowered.params[first:])
     distinct = not scheduled.inplace
     return RawKernel(
-        func=define_order(_raw(lowered, parallel)).with_attr("tirx.noalias", distinct),
+        func=define_order(pointers_for_buffers(lowered, parallel)).with_attr(
+            "tirx.noalias", distinct
+        ),
         workspaces=workspaces,
         inplace=scheduled.inplace,
         parallel=parallel,
@@ -127,7 +129,7 @@ def _build(kernels: Sequence[RawKernel], target: Target) -> Any:
     return tvm.get_global_func("target.build.llvm")(mod, llvm_target(target))
 
 
-def _to_loops() -> Any:
+def to_loops() -> Any:
     """Blocks to plain loops."""
     blocks = s_tir.transform
     return tvm.ir.transform.Sequential(
@@ -155,7 +157,7 @@ def _to_code(target: Target) -> Any:
             flat.VectorizeLoop(True),
             blocks.RewriteUnsafeSelect(),
             # later passes take exponential time in lets, and miss bfloat16 in them
-            _own_pass(lets_to_registers, "LetsToRegisters"),
+            own_pass(lets_to_registers, "LetsToRegisters"),
             flat.BF16ComputeLegalize(),
             flat.StorageRewrite(),
             blocks.HoistIfThenElse(),
@@ -163,14 +165,14 @@ def _to_code(target: Target) -> Any:
             blocks.RenormalizeSplitPattern(),
             flat.StmtSimplify(),
             flat.RemoveNoOp(),
-            _own_pass(partial(use_instructions, target=target), "UseInstructions"),
-            _own_pass(partial(use_near_pointers, target=target), "NearPointers"),
+            own_pass(partial(use_instructions, target=target), "UseInstructions"),
+            own_pass(partial(use_near_pointers, target=target), "NearPointers"),
             flat.CommonSubexprElim(),
         ]
     )
 
 
-def _own_pass(rewrite: Callable[[Any], Any], name: str) -> Any:
+def own_pass(rewrite: Callable[[Any], Any], name: str) -> Any:
     return tirx.transform.prim_func_pass(
         lambda func, module, context: rewrite(func), opt_level=0, name=name
     )
@@ -226,27 +228,27 @@ def _hoist_root_buffers(func: Any) -> Any:
 
 def _small_parts(func: Any) -> set[str]:
     """Names of the buffers that fit the stack once they have shrunk to what their loop needs."""
-    mod = _to_loops()(tvm.IRModule({"parts": func.with_attr("global_symbol", "parts")}))
+    mod = to_loops()(tvm.IRModule({"parts": func.with_attr("global_symbol", "parts")}))
     parts = [alloc.buffer for alloc in collect(mod["parts"].body, tirx.AllocBuffer)]
     large = {buffer.name for buffer in parts if _is_workspace(buffer)}
     return {buffer.name for buffer in parts} - large
 
 
-def _hoist_allocations(func: Any) -> Any:
-    """Turn scratch allocations that are too big for the stack into parameters."""
+def hoist_allocations(func: Any, is_workspace: Callable[[Any], bool]) -> Any:
+    """Turn scratch allocations into parameters, those that are too big for the stack."""
     allocated = (alloc.buffer for alloc in collect(func.body, tirx.AllocBuffer))
-    hoisted = list(dict.fromkeys(filter(_is_workspace, allocated)))  # peeled iterations share one
+    hoisted = list(dict.fromkeys(filter(is_workspace, allocated)))  # peeled iterations share one
     if not hoisted:
         return func
 
     def drop(alloc: Any) -> Any:
-        return tirx.Evaluate(0) if _is_workspace(alloc.buffer) else alloc
+        return tirx.Evaluate(0) if is_workspace(alloc.buffer) else alloc
 
     body = tvm_ffi.structural_map(func.body, (tirx.AllocBuffer, drop))
     return tirx.PrimFunc([*func.params, *hoisted], body, func.ret_type, func.attrs)
 
 
-def _raw(func: Any, parallel: bool) -> Any:
+def pointers_for_buffers(func: Any, parallel: bool = False) -> Any:
     """Replace buffer parameters by plain pointers."""
     params: list[Any] = []
     body = func.body
