@@ -4,7 +4,7 @@ import pytest
 
 from penjing import targets
 from penjing.compiler.errors import CompileError
-from penjing.compiler.runners.boards import emulation, toolchain
+from penjing.compiler.runners.boards import emulation, image, toolchain
 from penjing.compiler.runners.boards.emulation import BoardRun, run_program
 from penjing.targets.microcontrollers import CORES, Microcontroller
 
@@ -98,6 +98,26 @@ def test_memory_functions_at_every_alignment() -> None:
                 }
         return wrong;"""
     assert _run(body, _core("cortex-m4")).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+def test_zig_builds_programs_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = _core(name)
+    found = toolchain.toolchains(core)
+    zig = [each for each in found if "-rtlib=compiler-rt" in each.helpers]
+    if not zig:
+        pytest.skip("zig is not installed")
+    monkeypatch.setattr(image, "find_board_toolchain", lambda core: zig[0])
+    body = f"""
+        volatile long long a = 1234567890123, b = 1000;
+        board_mark_begin();
+        {_LOOP};
+        board_mark_end();
+        return a * b >> 20 != 1177375688;"""
+    run = _run(body, core)
+    assert run.exit_code == 0 and run.instructions == (201,)
 
 
 def test_the_absence_of_tools_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

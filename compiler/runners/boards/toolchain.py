@@ -72,10 +72,11 @@ def _candidates(core: Microcontroller) -> Iterator[list[str]]:
     if shutil.which("clang") and shutil.which("ld.lld"):
         yield ["clang", f"--target={core.triple}", *core.gcc_flags, "-fuse-ld=lld"]
     cpu = f"-mcpu={core.llvm_cpu.replace('-', '_')}"
+    zig = ["cc", "-target", core.zig_target, cpu, "-fno-sanitize=undefined"]
     if importlib.util.find_spec("ziglang"):
-        yield [sys.executable, "-m", "ziglang", "cc", "-target", core.zig_target, cpu]
+        yield [sys.executable, "-m", "ziglang", *zig]
     elif shutil.which("zig"):
-        yield ["zig", "cc", "-target", core.zig_target, cpu]
+        yield ["zig", *zig]
 
 
 def _problem(command: list[str]) -> str:
@@ -102,8 +103,10 @@ def _problem(command: list[str]) -> str:
 
 
 def _helpers(command: list[str]) -> list[str]:
-    """The compiler's own routines (64-bit multiplication, ...); zig adds its own unasked."""
+    """What links the compiler's own routines (64-bit multiplication, ...)."""
     words = [Path(word).name for word in command[:3]]
+    if any("zig" in word for word in words):
+        return ["-rtlib=compiler-rt"]
     return ["-lgcc"] if any(word.endswith("gcc") for word in words) else []
 
 
