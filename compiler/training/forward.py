@@ -1,15 +1,20 @@
 """The loss of a batch as a module: what an optimizer and `accelerate` work on."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
 from ..batched_run import BatchedRun, run_batched
 from ..batches import Batch
 from ..ir.program import Program
+from ..ir.rewrite import shape_of
+
+_LARGEST_MAP = 256 * 256  # elements of a map of attention that is kept for the backward pass
 
 Run = Callable[..., BatchedRun]
 Objective = Callable[[Run, Batch], Tensor]
@@ -31,7 +36,8 @@ class Forward(nn.Module):
         self.program, self.normalize_by_batch = program, normalize_by_batch
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.objective(self._run(batch, self.normalize_by_batch), batch)
+        with _attention(self.program, batch):
+            return self.objective(self._run(batch, self.normalize_by_batch), batch)
 
     def measure(self, objective: Objective, batch: Batch) -> float:
         """Any objective on a batch, with the batch norms as they will be used."""
@@ -42,6 +48,20 @@ class Forward(nn.Module):
         return partial(
             run_batched, self.program, batch.inputs, normalize_by_batch=normalize_by_batch
         )
+
+
+def _attention(program: Program, batch: Batch) -> AbstractContextManager[None]:
+    """Lets attention be computed as two products where that is the faster way.
+
+    On CPUs the fused kernel of PyTorch has a slow backward pass; for long sequences it is worth it,
+    since it keeps no maps.
+    """
+    sdpa = torch.ops.aten.scaled_dot_product_attention.default
+    nodes = [node for node in program.graph.nodes if node.target is sdpa]
+    maps = (shape_of(node.args[0])[-2] * shape_of(node.args[1])[-2] for node in nodes)
+    on_cpu = all(tensor.device.type == "cpu" for tensor in batch.inputs)
+    is_short = on_cpu and nodes and max(maps) <= _LARGEST_MAP
+    return sdpa_kernel(SDPBackend.MATH) if is_short else nullcontext()
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
