@@ -1,114 +1,159 @@
 """Branch and bound: the smallest placement of blocks, proven where the search ends in time.
 
-In a smallest placement every block can be moved down until it lies at 0 or rests on another one.
-So it is enough to place blocks in the order of their offsets, each as low as those before it allow.
-Source: the canonical solutions of MiniMalloc (Moffitt, ASPLOS 2023).
+Two blocks that live at once lie one way round or the other. Every decision bounds the offsets of
+others from both sides, and so forces further ones; decisions are only taken where the lowest
+offsets still clash. Source: the search for job shop schedules of Carlier and Pinson (1989), where
+machines are steps and jobs are blocks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .placement_gaps import Gaps, Placement, lower_bound
+from .placement_gaps import Gaps, Placement
+
+_Pair = tuple[int, int, int]  # the first block starts at least so many bytes before the second
 
 
 def search(gaps: Gaps, best: Placement, enough: int, nodes: int) -> Placement:
-    """The smallest placement, or the smallest seen among the first `nodes` partial ones.
+    """The smallest placement, or the smallest that was found in time.
 
     Args:
         gaps: The blocks and their distances.
         best: A placement to improve on.
         enough: A total at which to stop.
-        nodes: Most partial placements to look at.
+        nodes: Most decisions to look at.
     """
-    state = _Search(gaps, best, enough, nodes)
-    state.run()
-    if state.nodes > 0 and state.best.total > enough:  # nothing was left out
-        return Placement(state.best.offsets, state.best.total, state.best.total)
-    return state.best
+    unit = _unit(gaps)
+    while best.total > enough:
+        attempt = _Attempt(gaps, best.total - unit, nodes)
+        offsets = attempt.run()
+        nodes = attempt.nodes
+        if offsets is not None:
+            total = max(o + b.size for o, b in zip(offsets, gaps.blocks, strict=True))
+            best = Placement(tuple(offsets), total, best.bound)
+        elif nodes > 0:  # there is none
+            return Placement(best.offsets, best.total, best.total)
+        else:
+            break
+    return best
+
+
+def _unit(gaps: Gaps) -> int:
+    """A power of two that divides all sizes and distances, so that it divides all totals."""
+    numbers = [block.size for block in gaps.blocks]
+    numbers += [gap for near in gaps.neighbors for _, *both in near for gap in both]
+    together = 0
+    for number in numbers:
+        together |= number
+    return together & -together or 1
 
 
 @dataclass
-class _Search:
-    gaps: Gaps
-    best: Placement
-    enough: int
-    nodes: int
-    offsets: dict[int, int] = field(default_factory=dict)
-    crowds: list[list[int]] = field(default_factory=list)
+class _State:
+    """Bounds of all offsets under the decisions so far."""
 
-    def __post_init__(self) -> None:
-        blocks = self.gaps.blocks
-        self.crowds = [
-            [i for i, block in enumerate(blocks) if block.first <= step <= block.last]
-            for step in sorted({block.first for block in blocks})
-        ]
+    low: list[int]
+    high: list[int]
+    decided: dict[int, list[tuple[int, int]]]  # block -> (block that starts after it, by how much)
+    before: dict[int, list[tuple[int, int]]]  # the same, backwards
+    done: set[tuple[int, int]]  # pairs that are decided, the smaller index first
 
-    def run(self) -> None:
-        """Try everything that could be smaller than the best."""
-        todo = [self._choices((-1, -1))]
-        while todo and self.nodes > 0 and self.best.total > self.enough:
-            choice = next(todo[-1], None)
-            if choice is None:
-                todo.pop()
-                if self.offsets and todo:
-                    self.offsets.popitem()
-                continue
-            offset, index = choice
-            self.nodes -= 1
-            self.offsets[index] = offset
-            todo.append(self._choices(choice))
-
-    def _choices(self, last: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Blocks to place next, not below the last one, with their offsets; the lowest first."""
-        blocks = self.gaps.blocks
-        low = {i: self._lowest(i) for i in range(len(blocks)) if i not in self.offsets}
-        if not low:
-            total = max(self.offsets[i] + blocks[i].size for i in self.offsets)
-            if total < self.best.total:
-                offsets = tuple(self.offsets[i] for i in range(len(blocks)))
-                self.best = Placement(offsets, total, self.best.bound)
-            return
-        if not self._can_improve(low, last[0]):
-            return
-        for offset, index in sorted((offset, index) for index, offset in low.items()):
-            after = offset > last[0] or (offset == last[0] and self._follows(index, last[1]))
-            if after and offset + blocks[index].size < self.best.total:
-                yield offset, index
-
-    def _follows(self, index: int, last: int) -> bool:
-        """Whether a block may be placed behind another with the same offset.
-
-        The order of blocks that do not depend on each other is fixed, so that it is tried once.
-        """
-        return index > last or any(other == last for other, _, _ in self.gaps.neighbors[index])
-
-    def _lowest(self, index: int) -> int:
-        """The lowest offset of a block above all that are placed."""
-        placed = self.offsets
-        return max(
-            (placed[k] + above for k, _, above in self.gaps.neighbors[index] if k in placed),
-            default=0,
+    def copy(self) -> "_State":
+        return _State(
+            self.low[:],
+            self.high[:],
+            {block: edges[:] for block, edges in self.decided.items()},
+            {block: edges[:] for block, edges in self.before.items()},
+            set(self.done),
         )
 
-    def _can_improve(self, low: dict[int, int], floor: int) -> bool:
-        """Whether, in every step, the blocks that are left fit above those that are placed."""
-        blocks = self.gaps.blocks
-        for crowd in self.crowds:
-            left = [index for index in crowd if index in low]
-            if not left:
-                continue
-            base = max(floor, min(low[index] for index in left))
-            room = self.best.total - base
-            if sum(blocks[index].size for index in left) >= room and self._least(left) >= room:
-                return False
-        return True
 
-    def _least(self, indices: list[int]) -> int:
-        """Bytes that some blocks of one step need at least."""
-        number = {index: position for position, index in enumerate(indices)}
-        pairs = [
-            type(pair)(source=number[pair.source], result=number[pair.result], lead=pair.lead)
-            for pair in self.gaps.overlaps
-            if pair.source in number and pair.result in number
-        ]
-        return lower_bound([self.gaps.blocks[index] for index in indices], pairs)
+@dataclass
+class _Attempt:
+    """Looks for offsets with which all blocks end at `total` or before."""
+
+    gaps: Gaps
+    total: int
+    nodes: int
+
+    def run(self) -> list[int] | None:
+        blocks = self.gaps.blocks
+        start = _State([0] * len(blocks), [self.total - b.size for b in blocks], {}, {}, set())
+        todo = [iter([start])] if self._settle(start, list(range(len(blocks)))) else []
+        while todo and self.nodes > 0:
+            state = next(todo[-1], None)
+            if state is None:
+                todo.pop()
+                continue
+            self.nodes -= 1
+            clash = self._clash(state)
+            if clash is None:
+                return state.low
+            todo.append(self._decide(state, *clash))
+        return None
+
+    def _clash(self, state: _State) -> tuple[_Pair, _Pair] | None:
+        """The two ways to part the blocks that overlap at their lowest offsets and can move least.
+
+        The way with more freedom comes first.
+        """
+        least, found = -1, None
+        for one, near in enumerate(self.gaps.neighbors):
+            for other, below, above in near:
+                if other < one or (one, other) in state.done:
+                    continue
+                distance = state.low[other] - state.low[one]
+                if distance >= below or -distance >= above:
+                    continue
+                forward = state.high[other] - state.low[one] - below
+                backward = state.high[one] - state.low[other] - above
+                if found is None or forward + backward < least:
+                    least = forward + backward
+                    ways = (one, other, below), (other, one, above)
+                    found = ways if forward >= backward else ways[::-1]
+        return found
+
+    def _decide(self, state: _State, *ways: _Pair) -> Iterator[_State]:
+        for pair in ways:
+            following = state.copy()
+            if self._add(following, pair) and self._settle(following, list(pair[:2])):
+                yield following
+
+    def _add(self, state: _State, pair: _Pair) -> bool:
+        """Note that one block starts before another; False if it cannot."""
+        one, other, gap = pair
+        state.done.add((min(one, other), max(one, other)))
+        state.decided.setdefault(one, []).append((other, gap))
+        state.before.setdefault(other, []).append((one, gap))
+        state.low[other] = max(state.low[other], state.low[one] + gap)
+        state.high[one] = min(state.high[one], state.high[other] - gap)
+        return state.low[one] <= state.high[one] and state.low[other] <= state.high[other]
+
+    def _settle(self, state: _State, changed: list[int]) -> bool:
+        """Follow all consequences of changed bounds; False if the blocks do not fit."""
+        while changed:
+            block = changed.pop()
+            low, high = state.low, state.high
+            if low[block] > high[block]:
+                return False
+            for other, gap in state.decided.get(block, ()):
+                if low[other] < low[block] + gap:
+                    low[other] = low[block] + gap
+                    changed.append(other)
+            for other, gap in state.before.get(block, ()):
+                if high[other] > high[block] - gap:
+                    high[other] = high[block] - gap
+                    changed.append(other)
+            for other, below, above in self.gaps.neighbors[block]:
+                if (min(block, other), max(block, other)) in state.done:
+                    continue
+                first = low[block] + below <= high[other]
+                second = low[other] + above <= high[block]
+                if not first and not second:
+                    return False
+                if first != second:
+                    pair = (block, other, below) if first else (other, block, above)
+                    if not self._add(state, pair):
+                        return False
+                    changed += [block, other]
+        return True

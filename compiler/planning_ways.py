@@ -13,6 +13,8 @@ from .lowering.program import Lowered, Value
 from .placement import Block, Overlap, lower_bound
 from .planning import SMALL_ARENA_ALIGN, MemoryPlan, leads_of, padded, plan_memory
 
+SLACK = 512  # bytes: what fast layers may make the arena larger
+
 
 class Way(Protocol):
     """What the planner wants to know of one way to compute a layer."""
@@ -36,22 +38,27 @@ def choose_ways(
     *,
     align: int = SMALL_ARENA_ALIGN,
     inputs_in_arena: bool = False,
+    most_bytes: int | None = None,
 ) -> dict[int, int]:
-    """For each layer, the position of the cheapest way with which the arena stays smallest.
+    """For each layer, the position of the cheapest way that hardly makes the arena larger.
+
+    The arena is at most `SLACK` bytes larger than the smallest that any ways can reach.
 
     Args:
         lowered: The program; calls with several ways have neither leads nor scratch memory yet.
         ways: By position of the call; at least one each.
         align: As for `plan_memory`.
         inputs_in_arena: As for `plan_memory`.
+        most_bytes: Size of the arena that must not be exceeded if a smaller one can be reached.
     """
     choice = _Choice(lowered, ways, align, inputs_in_arena)
-    smallest = {step: choice.smallest(step) for step in ways}
-    target = max((choice.bound(step, smallest.get(step)) for step in choice.steps), default=0)
+    smallest, least = choice.descend({step: choice.smallest(step) for step in ways})
+    target = least + SLACK
+    if most_bytes is not None and most_bytes < target:
+        target = max(least, most_bytes)
     chosen = {step: choice.cheapest(step, target) for step in ways}
     if choice.arena(chosen, target) <= target:
         return chosen
-    target = choice.arena(smallest)
     return choice.refine(smallest, chosen, target)
 
 
@@ -79,16 +86,11 @@ class _Choice:
     ways: Mapping[int, Sequence[Way]]
     align: int
     inputs_in_arena: bool
-    _bounds: dict[tuple[int, int | None], int] = field(default_factory=dict)
+    _bounds: dict[tuple[int, int], int] = field(default_factory=dict)
     _live: dict[str, tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._live = self._plan(self.lowered, 1 << 62).live
-
-    @property
-    def steps(self) -> range:
-        """All calls."""
-        return range(len(self.lowered.calls))
 
     def arena(self, chosen: Mapping[int, int], enough: int = 0) -> int:
         """Bytes of the arena, or some number up to `enough` if it needs no more than that."""
@@ -103,6 +105,23 @@ class _Choice:
         """The cheapest way with which a step alone needs no more than `target` bytes."""
         fit = [way for way in range(len(self.ways[step])) if self.bound(step, way) <= target]
         return min(fit, key=lambda way: (self.ways[step][way].cost, self.bound(step, way)))
+
+    def descend(self, chosen: dict[int, int]) -> tuple[dict[int, int], int]:
+        """Other ways for one layer after another as long as that makes the arena smaller."""
+        least = self.arena(chosen)
+        bound = max((self.bound(step, way) for step, way in chosen.items()), default=0)
+        improved = True
+        while improved and least > bound:  # above it, layers hinder each other
+            improved = False
+            for step, way in ((s, w) for s in chosen for w in range(len(self.ways[s]))):
+                if way == chosen[step] or self.bound(step, way) >= least:
+                    continue
+                other = {**chosen, step: way}
+                size = self.arena(other, least - 1)
+                if size < least:
+                    chosen, improved = other, True
+                    least = self.arena(chosen)
+        return chosen, least
 
     def refine(
         self, smallest: dict[int, int], wanted: Mapping[int, int], target: int
@@ -126,11 +145,10 @@ class _Choice:
                     break
         return chosen
 
-    def bound(self, step: int, way: int | None) -> int:
+    def bound(self, step: int, way: int) -> int:
         """Bytes that a call needs at least, with all that lives meanwhile."""
         if (step, way) not in self._bounds:
-            chosen = {} if way is None else {step: way}
-            self._bounds[step, way] = self._bound(self._with(chosen), step)
+            self._bounds[step, way] = self._bound(self._with({step: way}), step)
         return self._bounds[step, way]
 
     def _bound(self, lowered: Lowered, step: int) -> int:
