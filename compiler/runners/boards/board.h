@@ -16,6 +16,7 @@ void penjing_step(int call); /* called by models built for measuring, with -DPEN
 
 void board_print(const char *text);
 void board_print_number(uint32_t number);
+void board_print_integer(int32_t number);
 void board_print_hex(uint32_t number);
 
 /* Files lie in the folder where the emulator was started. The functions end the program with an

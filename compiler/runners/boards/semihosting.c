@@ -30,6 +30,13 @@ void board_print_number(uint32_t number)
     board_print(first);
 }
 
+void board_print_integer(int32_t number)
+{
+    if (number < 0)
+        board_print("-");
+    board_print_number(number < 0 ? 0u - (uint32_t)number : (uint32_t)number);
+}
+
 void board_print_hex(uint32_t number)
 {
     char digits[9];
