@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..targets.host import runs_here
+from ..targets.microcontrollers import Microcontroller
 from .errors import CompileError
 from .input_arrays import as_arrays, as_result
 from .manifest import FORMAT, Manifest, file_sha256
 from .profile import Profile, ProfileRow
 from .report import Report
+from .runners.boards.runner import BoardRunner
 from .runners.counting import InstructionCount, count_instructions
 from .runners.emulated import EmulatedRunner
 from .runners.emulator import find_emulator
@@ -75,14 +77,31 @@ class Artifact:
     ) -> InstructionCount:
         """Like `count_instructions`, with counts of each mnemonic if `mnemonics` is set."""
         arrays = self._arrays(inputs, by_name)
+        if self._is_for_board:
+            return self._board.count(arrays, mnemonics=mnemonics)
         return count_instructions(self._emulated.process, arrays, mnemonics=mnemonics)
+
+    def measure_stack(self, *inputs: Any, **by_name: Any) -> int:
+        """Bytes of stack that one inference touches on the emulated board of a microcontroller.
+
+        Raises:
+            CompileError: The target is no microcontroller, or nothing can run its programs here.
+        """
+        if not self._is_for_board:
+            raise CompileError(
+                "the stack is measured on microcontrollers only", got=self.manifest.target.name
+            )
+        return self._board.stack(self._arrays(inputs, by_name))
 
     def profile(self, *inputs: Any, **by_name: Any) -> Profile:
         """The cost of every kernel call: time on this CPU, or instructions under an emulator."""
         here = runs_here(self.manifest.target)
-        emulator = None if here else find_emulator(self.manifest.target)
         arrays = self._arrays(inputs, by_name)
-        costs = profile_steps(self.manifest, self.folder, self._weights, emulator, arrays)
+        if self._is_for_board:
+            costs = self._board.steps(arrays)
+        else:
+            emulator = None if here else find_emulator(self.manifest.target)
+            costs = profile_steps(self.manifest, self.folder, self._weights, emulator, arrays)
         rows = zip(self.manifest.calls, costs, strict=True)
         return Profile(
             "nanoseconds" if here else "instructions",
@@ -123,14 +142,24 @@ class Artifact:
         return as_arrays(inputs, by_name, self.manifest.inputs)
 
     @property
-    def _runner(self) -> NativeRunner | EmulatedRunner:
+    def _is_for_board(self) -> bool:
+        return isinstance(self.manifest.target, Microcontroller)
+
+    @property
+    def _runner(self) -> NativeRunner | EmulatedRunner | BoardRunner:
         with self._lock:
+            if self._is_for_board:
+                return self._board
             return self._native if runs_here(self.manifest.target) else self._emulated
 
     @cached_property
     def _native(self) -> NativeRunner:
         library = self.folder / f"lib{self.manifest.name}.so"
         return NativeRunner(self.manifest, library, self._weights)
+
+    @cached_property
+    def _board(self) -> BoardRunner:
+        return BoardRunner(self.manifest, self.folder)
 
     @cached_property
     def _emulated(self) -> EmulatedRunner:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class BoardRun:
         steps: Executed between successive calls of `penjing_step()`, likewise.
         blocks: Straight pieces of code between the last two marks: address, instructions,
             executions. Only if they were asked for.
+        mnemonics: Executed instructions of each kind between the last two marks, likewise.
     """
 
     exit_code: int
@@ -39,6 +40,7 @@ class BoardRun:
     instructions: tuple[int, ...]
     steps: tuple[int, ...]
     blocks: tuple[tuple[int, int, int], ...] = ()
+    mnemonics: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_program(
@@ -65,6 +67,7 @@ def run_image(
     files: Mapping[str, bytes] | None = None,
     count: bool = True,
     blocks: bool = False,
+    mnemonics: bool = False,
 ) -> BoardRun:
     """Run a program on a board until it ends.
 
@@ -74,6 +77,7 @@ def run_image(
         files: What it may read, by name.
         count: Whether to count instructions, which takes a little longer.
         blocks: Whether to count each piece of code too.
+        mnemonics: Whether to count each kind of instruction too.
 
     Raises:
         CompileError: The emulator or its counting plugin is missing.
@@ -87,7 +91,7 @@ def run_image(
             (folder / file).write_bytes(data)
         command = [*_machine(board), "-kernel", str(image.resolve())]
         if count:
-            command += ["-plugin", _plugin_options(image, out, blocks=blocks)]
+            command += ["-plugin", _plugin_options(image, out, blocks=blocks, mnemonics=mnemonics)]
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
         )
@@ -112,6 +116,7 @@ def run_image(
         instructions=tuple(length - empty for length in lengths),
         steps=tuple(after - before - empty for before, after in pairwise(steps)),
         blocks=tuple((int(r[1]), int(r[2]), int(r[3])) for r in rows if r[0] == "block"),
+        mnemonics={row[2]: int(row[1]) for row in rows if row[0] == "count"},
     )
 
 
@@ -129,10 +134,11 @@ def _machine(board: Board) -> list[str]:
     return [program, "-machine", board.machine, *cpu, *quiet, *semihosting]
 
 
-def _plugin_options(image: Path, out: Path, *, blocks: bool) -> str:
+def _plugin_options(image: Path, out: Path, *, blocks: bool, mnemonics: bool) -> str:
     places = addresses(image, tuple(_MARKS.values()))
     marks = (f"{kind}={places[name]:#x}" for kind, name in _MARKS.items() if name in places)
-    extra = ("blocks=on",) if blocks else ()
+    wanted = {"blocks=on": blocks, "mnemonics=on": mnemonics}
+    extra = (option for option, is_wanted in wanted.items() if is_wanted)
     return ",".join([str(counting_plugin()), f"out={out}", *marks, *extra])
 
 

@@ -11,7 +11,7 @@ from .toolchain import find_board_toolchain
 
 COMPILE_OPTIONS = ("-std=c11", "-O2", "-g0", "-ffreestanding", "-ffunction-sections")
 _LINK_OPTIONS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,-z,max-page-size=4096")
-_SUPPORT_FILES = ("board.h", "string.h", "startup.c", "semihosting.c", "memory.c")
+_SUPPORT_FILES = ("board.h", "string.h", "math.h", "startup.c", "semihosting.c", "memory.c")
 
 
 def build_image(

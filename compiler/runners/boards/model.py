@@ -107,16 +107,23 @@ class ModelOnBoard:
             board=self.board,
         )
 
-    def run(self, inputs: bytes, *, count: bool = False, blocks: bool = False) -> BoardRun:
+    def run(
+        self, inputs: bytes, *, count: bool = False, blocks: bool = False, mnemonics: bool = False
+    ) -> BoardRun:
         """Run the model once for each set of inputs in `inputs`, all bytes one after the other.
 
-        `BoardRun.files["outputs"]` holds all outputs in the same way.
+        `BoardRun.files["outputs"]` holds all outputs in the same way. What is counted: `run_image`.
 
         Raises:
             CompileError: The model refused its arguments, wrote where it may not, or crashed.
         """
         run = run_image(
-            self.image, self.board, files={"inputs": inputs}, count=count, blocks=blocks
+            self.image,
+            self.board,
+            files={"inputs": inputs},
+            count=count,
+            blocks=blocks,
+            mnemonics=mnemonics,
         )
         if run.exit_code >= MODEL_REFUSED:
             raise refusal(self._model.name, run.exit_code - MODEL_REFUSED)

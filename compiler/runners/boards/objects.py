@@ -33,8 +33,8 @@ def object_facts(
     toolchain = find_board_toolchain(core)
     with tempfile.TemporaryDirectory(prefix="penjing-objects-") as name:
         folder = Path(name)
-        (folder / "string.h").write_bytes((SUPPORT / "string.h").read_bytes())
-        for file, text in sources.items():
+        libc = {name: (SUPPORT / name).read_bytes() for name in ("string.h", "math.h")}
+        for file, text in {**libc, **sources}.items():
             (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
         objects = []
         for file in (file for file in sources if file.endswith((".c", ".S"))):

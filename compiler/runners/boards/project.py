@@ -5,7 +5,7 @@ from string import Template
 from ....targets.microcontrollers import Microcontroller
 from .board import SUPPORT, board_of
 
-_BOARD_FILES = ("board.h", "startup.c", "semihosting.c", "memory.c", "string.h")
+_BOARD_FILES = ("board.h", "startup.c", "semihosting.c", "memory.c", "string.h", "math.h")
 _CMAKE = Template("""\
 # $name for $core: `cmake -B build && cmake --build build --target run` runs it under QEMU.
 cmake_minimum_required(VERSION 3.20)
