@@ -69,7 +69,7 @@ def _inputs(runs: int) -> np.ndarray:
 
 def _expected(inputs: np.ndarray) -> bytes:
     sums = inputs[:, 0] + inputs[:, 1] + np.tile([1, 2, 3, 4], 4)
-    return sums.astype(np.int8).tobytes()
+    return bytes(sums.astype(np.int8))
 
 
 @pytest.mark.qemu

@@ -1,10 +1,13 @@
 """Programs on the emulated boards: what they print, write and execute."""
 
+import importlib.util
+
 import pytest
 
 from penjing import targets
 from penjing.compiler.errors import CompileError
 from penjing.compiler.runners.boards import emulation, image, toolchain
+from penjing.compiler.runners.boards.board import board_of
 from penjing.compiler.runners.boards.emulation import BoardRun, run_program
 from penjing.targets.microcontrollers import CORES, Microcontroller
 
@@ -123,12 +126,12 @@ def test_zig_builds_programs_too(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_absence_of_tools_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("PENJING_CC", raising=False)
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CompileError, match="no C compiler for cortex-m4") as error:
         toolchain.find_board_toolchain(_core("cortex-m4"))
     assert error.value.got == "none is installed" and "gcc-arm-none-eabi" in error.value.fix
     with pytest.raises(CompileError, match="needs qemu-system-arm") as error:
-        emulation._machine(emulation.board_of(_core("cortex-m4")))
+        emulation._machine(board_of(_core("cortex-m4")))
     assert "apt install qemu-system-arm" in error.value.fix
 
 
