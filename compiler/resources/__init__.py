@@ -1,0 +1,1 @@
+"""What one inference on a microcontroller needs: memory, flash, instructions."""

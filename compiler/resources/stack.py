@@ -1,0 +1,134 @@
+"""How deep the stack of a C function gets, from the frames and calls that gcc reports."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...targets.microcontrollers import Microcontroller
+from ..errors import CompileError
+from ..runners.boards.board import SUPPORT
+from ..runners.boards.image import COMPILE_OPTIONS
+from ..runners.boards.toolchain import toolchains
+
+# Frames of what is linked from elsewhere: a little more than the deepest of newlib (memcpy on
+# Armv6-M: 20 bytes) and of libgcc 12.2 (division of 64 bits on Armv6-M: 104 bytes).
+EXTERNAL_BYTES = {"memcpy": 32, "memset": 32, "__aeabi_": 112}
+_NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
+_EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
+_FRAME = re.compile(r"(\d+) bytes \(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class StackUse:
+    """The deepest stack of a function.
+
+    Attributes:
+        bytes: At most that many, with all that it calls.
+        path: The functions on the stack then, the outermost first.
+        compiler: Which compiler's frames these are.
+    """
+
+    bytes: int
+    path: tuple[str, ...]
+    compiler: str = ""
+
+
+@dataclass
+class CallGraph:
+    """Frames of functions and who calls whom, of several C files.
+
+    Functions that only one file sees are known as "file.c:name".
+    """
+
+    frames: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, set[str]] = field(default_factory=dict)
+
+    def read(self, text: str) -> None:
+        """Add what gcc's `-fcallgraph-info=su` wrote about one file.
+
+        Raises:
+            CompileError: A function's frame has no constant size.
+        """
+        for name, label in _NODE.findall(text):
+            frame = _FRAME.search(label)
+            if frame is None:
+                continue
+            if frame[2] not in ("static", "dynamic,bounded"):
+                raise CompileError(
+                    "a frame on the stack has no constant size", at=name, fix="a bug in penjing"
+                )
+            self.frames[name] = int(frame[1])
+        for caller, called in _EDGE.findall(text):
+            self.calls.setdefault(caller, set()).add(called)
+
+    def deepest(self, function: str) -> StackUse:
+        """The deepest stack of a function.
+
+        Raises:
+            CompileError: It calls itself, a pointer, or something that is not known.
+        """
+        return self._deepest(function, (), {})
+
+    def _deepest(
+        self, function: str, callers: tuple[str, ...], known: dict[str, StackUse]
+    ) -> StackUse:
+        if function in known:
+            return known[function]
+        if function not in self.frames:
+            frame = next((n for k, n in EXTERNAL_BYTES.items() if function.startswith(k)), None)
+            if frame is None:
+                raise CompileError(
+                    "the depth of the stack is not known", at=" > ".join((*callers, function))
+                )
+            return StackUse(frame, (function,))
+        if function in callers:
+            raise CompileError("functions call themselves", at=" > ".join((*callers, function)))
+        below = [
+            self._deepest(called, (*callers, function), known)
+            for called in sorted(self.calls.get(function, ()))
+        ]
+        deepest = max(below, key=lambda use: use.bytes, default=StackUse(0, ()))
+        frame = self.frames[function]
+        known[function] = StackUse(frame + deepest.bytes, (_short(function), *deepest.path))
+        return known[function]
+
+
+def _short(function: str) -> str:
+    return function.rpartition(":")[2].partition(".")[0]
+
+
+def stack_use(
+    core: Microcontroller,
+    sources: Mapping[str, str | bytes],
+    function: str,
+    *,
+    options: Sequence[str] = (),
+) -> StackUse | None:
+    """The stack that a function of some C files needs when gcc compiles them; None without gcc.
+
+    Args:
+        core: What they are compiled for.
+        sources: File names and texts.
+        function: Whose stack.
+        options: Of the compiler, after its usual ones (-O2).
+
+    Raises:
+        CompileError: gcc failed, or the depth has no bound.
+    """
+    gcc = next((tool for tool in toolchains(core) if tool.command[0].endswith("gcc")), None)
+    if gcc is None:
+        return None
+    graph = CallGraph()
+    with tempfile.TemporaryDirectory(prefix="penjing-stack-") as name:
+        folder = Path(name)
+        (folder / "string.h").write_bytes((SUPPORT / "string.h").read_bytes())
+        for file, text in sources.items():
+            (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+        for file in (file for file in sources if file.endswith(".c")):
+            arguments = [*COMPILE_OPTIONS, *options, "-I.", "-fcallgraph-info=su", "-c", file]
+            gcc.run([*arguments, "-o", f"{Path(file).stem}.o"], folder)
+            graph.read((folder / f"{Path(file).stem}.ci").read_text())
+    deepest = graph.deepest(function)
+    return StackUse(deepest.bytes, deepest.path, gcc.version)
