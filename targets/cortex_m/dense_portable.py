@@ -1,0 +1,124 @@
+"""The micro-kernels of dense layers in C99: the same constants, the same bytes, on every core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .layer import MicroKernel
+
+if TYPE_CHECKING:
+    from .dense_sums import SumsShape
+
+WORD = MicroKernel(
+    "word_of_halves",
+    """\
+/* The 32 bits of two int16, low half first. */
+static inline uint32_t word_of_halves(const int16_t *halves)
+{
+    return (uint16_t)halves[0] | (uint32_t)(uint16_t)halves[1] << 16;
+}
+""",
+)
+
+RESULT = MicroKernel(
+    "result_of_sum",
+    """\
+/* zero_point + sum * multiplier / 2^32, rounded once, kept in [low, high]. */
+static inline int8_t result_of_sum(int32_t sum, int32_t multiplier, int32_t zero_point,
+                                   int32_t low, int32_t high)
+{
+    const int64_t half = (int64_t)1 << 31;
+    const int32_t result = zero_point + (int32_t)(((int64_t)sum * multiplier + half) >> 32);
+    return (int8_t)(result < low ? low : result > high ? high : result);
+}
+""",
+)
+
+
+def portable_sums(shape: SumsShape) -> str:
+    """The body of a function that computes `shape` from x, w, y and zero_point."""
+    if shape.channels == 1:
+        return "\n".join(_group(shape, "    ", "0"))
+    step = f"n += {shape.group}"
+    head = f"    for (int32_t n = 0; n < {shape.channels}; {step}) {{"
+    return "\n".join([head, *_group(shape, "        ", "n"), "    }"])
+
+
+def _group(shape: SumsShape, indent: str, channel: str) -> list[str]:
+    """The channels that are computed at once."""
+    starts = [
+        f"uint32_t {_sum(p, c)} = word_of_halves(w{f' + {2 * c}' if c else ''});"
+        for p in range(shape.pixels)
+        for c in range(shape.group)
+    ]
+    scales = [
+        f"const int32_t m{c} = (int32_t)word_of_halves(w{f' + {2 * c}' if c else ''});"
+        for c in range(shape.group)
+    ]
+    ahead = f"w += {2 * shape.group};"
+    lines = [*starts, ahead, *_products(shape), *scales, ahead, *_stores(shape, channel)]
+    return [indent + line for line in lines]
+
+
+def _products(shape: SumsShape) -> list[str]:
+    window = shape.window
+    loops, at = [], ["x"]
+    for name, count, stride in (("row", window.rows, window.row), ("tap", window.taps, window.tap)):
+        if count > 1:
+            loops.append(f"for (int32_t {name} = 0; {name} < {count}; ++{name}) {{")
+            at.append(f"{name} * {stride}")
+    inner = [f"const int16_t *taken = {' + '.join(at)};"]
+    inner += _shared(shape) if shape.shared else _separate(shape)
+    lines = [f"{'    ' * depth}{line}" for depth, line in enumerate(loops)]
+    lines += ["    " * len(loops) + line for line in inner]
+    lines += ["    " * depth + "}" for depth in reversed(range(len(loops)))]
+    return lines if loops else ["{", *("    " + line for line in lines), "}"]
+
+
+def _shared(shape: SumsShape) -> list[str]:
+    lines = [
+        f"for (int32_t i = 0; i < {shape.window.length}; ++i) {{",
+        "    const int32_t both = *w++, second = (int8_t)both;",
+    ]
+    for pixel in range(shape.pixels):
+        lines.append(f"    const int32_t x{pixel} = taken[{_offset(shape, pixel)}i];")
+    for pixel in range(shape.pixels):
+        lines.append(f"    {_sum(pixel, 0)} += (uint32_t)(x{pixel} * both);")
+        lines.append(f"    {_sum(pixel, 1)} += (uint32_t)(x{pixel} * second);")
+    return [*lines, "}"]
+
+
+def _separate(shape: SumsShape) -> list[str]:
+    """Two int16 hold the weights f0 f2 and f1 f3 of a channel."""
+    lines = [f"for (int32_t i = 0; i < {shape.window.length}; i += 4) {{"]
+    for channel in range(shape.group):
+        a, b = f"w[{2 * channel}]", f"w[{2 * channel + 1}]"
+        for pixel in range(shape.pixels):
+            x = [f"taken[{_offset(shape, pixel)}i{f' + {j}' if j else ''}]" for j in range(4)]
+            lines.append(
+                f"    {_sum(pixel, channel)} += (uint32_t)({x[0]} * (int8_t){a} + {x[1]} * "
+                f"(int8_t){b} + {x[2]} * ({a} >> 8) + {x[3]} * ({b} >> 8));"
+            )
+    return [*lines, f"    w += {2 * shape.group};", "}"]
+
+
+def _stores(shape: SumsShape, channel: str) -> list[str]:
+    lines = []
+    limits = f"zero_point, {shape.low}, {shape.high}"
+    for pixel in range(shape.pixels):
+        for c in range(shape.group):
+            own = f"(int32_t){_sum(pixel, c)}" + f" * {1 << shape.left}" * (shape.left > 0)
+            if shape.shared and c == 0:  # 256 times the sum
+                difference = f"(int32_t)({_sum(pixel, 0)} - {_sum(pixel, 1)})"
+                own = f"{difference} >> {7 - shape.shift}"
+            at = " + ".join(filter(None, [channel.strip("0"), str(pixel * shape.row + c or "")]))
+            lines.append(f"y[{at or '0'}] = result_of_sum({own}, m{c}, {limits});")
+    return lines
+
+
+def _sum(pixel: int, channel: int) -> str:
+    return f"sum{pixel}{'ab'[channel]}"
+
+
+def _offset(shape: SumsShape, pixel: int) -> str:
+    return f"{pixel * shape.window.pixel} + " * (pixel > 0)
