@@ -1,1 +1,8 @@
-"""How layers of microcontrollers become C: functions over raw pointers and micro-kernels."""
+"""How layers of microcontrollers become C: functions over raw pointers and micro-kernels.
+
+Modules that `lowers_layer` registers functions of are imported here.
+"""
+
+from . import dense, depthwise
+
+__all__ = ["dense", "depthwise"]

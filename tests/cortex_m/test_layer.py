@@ -33,10 +33,11 @@ def test_an_operator_without_a_rule_has_no_variants() -> None:
     assert variants(NODE, CORTEX_M4) == []
 
 
-def test_an_operator_has_one_rule() -> None:
-    lowers_layer("test.relu")(lambda node, core: [])
-    with pytest.raises(ValueError, match=r"two functions lower test\.relu"):
-        lowers_layer("test.relu")(lambda node, core: [])
+def test_several_rules_may_know_an_operator() -> None:
+    slow, fast = Layer(_function(2), cost=2.0), Layer(_function(3), scratch_bytes=8, cost=1.0)
+    lowers_layer("test.relu")(lambda node, core: [slow])
+    lowers_layer("test.relu")(lambda node, core: [fast])
+    assert variants(NODE, CORTEX_M4) == [fast, slow]
 
 
 def test_layers_that_break_the_contract_are_refused() -> None:

@@ -1,0 +1,288 @@
+"""Depthwise 3x3 convolutions: planes of four channels, summed a channel at a time.
+
+For each four channels the layer widens rows of the image (depthwise_planes.py) and sums windows
+(depthwise_sums.py), a stripe of rows of results after the other; the last rows of planes serve the
+next stripe too. When results are written, the same four channels of all the pixels up to there
+have been read: the result may take the place of the input.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..microcontrollers import Microcontroller
+from .depthwise_planes import (
+    CHANNELS,
+    PlanesShape,
+    border_kernel,
+    few_planes_kernel,
+    move_kernel,
+    planes_kernel,
+)
+from .depthwise_sums import RECORD_WORDS, SumsShape, sums_kernel
+from .layer import Array, Layer, NodeArguments, lowers_layer
+from .multipliers import HighProducts
+from .requantizing import REQUANTIZE_HIGH
+from .statements import Index, Pointer, block, call, function, loop
+
+_MOST_WEIGHT = 2**15 - 1
+_CALL = 12  # instructions around a call
+
+
+@lowers_layer("penjing.conv_int8")
+def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
+    """Stripes of all rows and of fewer, for 3x3 taps, strides of 1 or 2, one image."""
+    if not core.has_dsp or "weight" not in node.constants:
+        return []
+    image = _Image.of(node)
+    products = HighProducts.of(
+        node.constants["weight"],
+        node.constants["bias"],
+        node.constants["multiplier"],
+        node.values["shift"],
+        most_weight=_MOST_WEIGHT,
+    )
+    if image is None or products is None:
+        return []
+    stripes = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
+    return [_Stripes(image, rows).layer(products) for rows in sorted(stripes, reverse=True)]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The sizes of one depthwise layer; `each` results for each channel of the input."""
+
+    rows: int
+    columns: int
+    channels: int
+    result_rows: int
+    result_columns: int
+    each: int
+    stride: int
+    above: int  # rows of border
+    before: int  # columns of border
+    input_zero_point: int
+    zero_point: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, node: NodeArguments) -> "_Image | None":
+        """The sizes, or None where the layer is another one."""
+        values, weight = node.values, node.constants["weight"]
+        (x,), y = node.inputs, node.output
+        if len(x.shape) != 4 or weight.shape[1:] != (1, 3, 3) or x.shape[0] != 1:
+            return None
+        channels, stride, padding = x.shape[3], values["stride"], values["padding"]
+        if values["groups"] != channels or list(values["dilation"]) != [1, 1]:
+            return None
+        if list(stride) not in ([1, 1], [2, 2]) or max(padding) > 1:
+            return None
+        image = cls(
+            x.shape[1],
+            x.shape[2],
+            channels,
+            y.shape[1],
+            y.shape[2],
+            y.shape[3] // channels,
+            stride[0],
+            padding[0],
+            padding[1],
+            values["input_zero_point"],
+            values["zero_point"],
+            values["low"],
+            values["high"],
+        )
+        return image if image.sums.fits and image.columns * channels <= 2**20 else None
+
+    @property
+    def planes(self) -> PlanesShape:
+        """What widens rows: as many words as the last results in a row read."""
+        pairs = (self.result_columns + 1) // 2
+        words = pairs + 1 if self.stride == 1 else self.result_columns + 1
+        return PlanesShape(self.columns, self.before, words, self.channels)
+
+    @property
+    def sums(self) -> SumsShape:
+        """What sums windows."""
+        row_bytes, results = self.planes.row_bytes, self.channels * self.each
+        return SumsShape(self.result_columns, self.stride, row_bytes, results, self.low, self.high)
+
+    @property
+    def border(self) -> int:
+        """A word of border."""
+        both = (self.input_zero_point & 0xFFFF) * 0x10001
+        return both - (1 << 32) if both >= 1 << 31 else both
+
+
+@dataclass(frozen=True)
+class _Stripes:
+    """A layer that keeps the planes for `together` rows of results."""
+
+    image: _Image
+    together: int
+
+    @property
+    def _kept(self) -> int:
+        """Rows of planes that the next stripe reads too."""
+        return 3 - self.image.stride
+
+    @property
+    def _count(self) -> int:
+        return -(-self.image.result_rows // self.together)
+
+    @property
+    def _rows_left(self) -> int:
+        """Rows of results in the last stripe."""
+        return self.image.result_rows - (self._count - 1) * self.together
+
+    @property
+    def _below(self) -> int:
+        """Rows of border that the last stripe reads."""
+        image = self.image
+        return (image.result_rows - 1) * image.stride + 3 - image.above - image.rows
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Of the planes."""
+        rows = self.together * self.image.stride + self._kept
+        return rows * self.image.planes.row_bytes  # words times 16
+
+    @property
+    def cost(self) -> float:
+        """Instructions, about."""
+        image, groups = self.image, -(-self.image.channels // CHANNELS)
+        row_bytes = image.planes.row_bytes
+        widened = image.planes.instructions(image.rows) + self._count * _CALL
+        moved = (self._count - 1) * self._kept * (4 * row_bytes / 16 + 10)
+        border = 3 * (image.above + 1) * row_bytes / 16 + 10
+        results = image.channels * image.each
+        lengths = [self.together] * (self._count - 1) + [self._rows_left]
+        sums = sum(image.sums.instructions(rows) + _CALL for rows in lengths)
+        return groups * (widened + moved + border) + results * sums
+
+    def layer(self, products: HighProducts) -> Layer:
+        """The layer as a function."""
+        image = self.image
+        rest = [few_planes_kernel(image.planes)] * (image.channels % CHANNELS > 0)
+        whole = [planes_kernel(image.planes)] * (image.channels >= CHANNELS)
+        moves = [move_kernel()] * (self._count > 1)
+        borders = [border_kernel()] * (image.above > 0 or self._below > 0)
+        kernels = [REQUANTIZE_HIGH, *borders, *whole, *rest, *moves, sums_kernel(image.sums)]
+        x, y, records = Pointer("x", "int8"), Pointer("y", "int8"), Pointer("channels", "int32")
+        scratch = Pointer("planes", "int16")
+        whole_groups, few = divmod(image.channels, CHANNELS)
+        parts = _Pointers(x, records, y, scratch)
+        groups = [
+            loop("group", whole_groups, lambda g: self._group(parts, g * CHANNELS, CHANNELS))
+        ] * (whole_groups > 0)
+        groups += [self._group(parts, whole_groups * CHANNELS, few)] * (few > 0)
+        one = image.each == 1
+        return Layer(
+            function([x, records, y, scratch], groups),
+            (_records(products, image.zero_point),),
+            tuple(kernels),
+            scratch_bytes=self.scratch_bytes,
+            leads=(0,) if one else (None,),
+            lead_unit=image.channels if one else 1,
+            cost=self.cost,
+            variant=f"{self.together} rows of {CHANNELS} channels",
+        )
+
+    def _group(self, parts: "_Pointers", first: Index, channels: int) -> Any:
+        """All rows of a few channels; `taken` counts rows of the image that are widened."""
+        image, kept = self.image, self._kept
+        taken = kept - image.above
+        step = self.together * image.stride
+        statements = [self._fill(parts, 0, image.above)] * (image.above > 0)
+        statements += [self._widen(parts, first, channels, 0, image.above, taken)] * (taken > 0)
+        last = self._count - 1
+        if last:
+            statements.append(
+                loop(
+                    "stripe",
+                    last,
+                    lambda stripe: block(
+                        [
+                            self._widen(parts, first, channels, stripe * step + taken, kept, step),
+                            self._sum(
+                                parts, first, channels, stripe * self.together, self.together
+                            ),
+                            self._move(parts, step),
+                        ]
+                    ),
+                )
+            )
+        rows, below = self._rows_left, max(self._below, 0)
+        real = rows * image.stride - below
+        widened = self._widen(parts, first, channels, last * step + taken, kept, real)
+        statements += [widened] * (real > 0)
+        statements += [self._fill(parts, kept + real, below)] * (below > 0)
+        statements.append(self._sum(parts, first, channels, last * self.together, rows))
+        return block(statements)
+
+    def _fill(self, parts: "_Pointers", row: int, rows: int) -> Any:
+        row_bytes = self.image.planes.row_bytes
+        at = parts.planes.at(row * row_bytes // 2)
+        return call("fill_rows", at, self.image.border, rows * row_bytes)
+
+    def _move(self, parts: "_Pointers", first: int) -> Any:
+        """The last rows of planes to the front."""
+        row_bytes = self.image.planes.row_bytes
+
+        def move(row: Index) -> Any:
+            to = parts.planes.at(row * (row_bytes // 2))
+            return call(
+                "move_row", to, parts.planes.at((row + first) * (row_bytes // 2)), row_bytes
+            )
+
+        return loop("row", self._kept, move)
+
+    def _widen(
+        self, parts: "_Pointers", first: Index, channels: int, row: Index, to: int, rows: int
+    ) -> Any:
+        image, shape = self.image, self.image.planes
+        x = parts.x.at(row * (image.columns * image.channels) + first)
+        planes = parts.planes.at(to * shape.row_bytes // 2)
+        if channels == CHANNELS:
+            return call(shape.name, x, planes, rows, image.border)
+        return call(f"{shape.name}_few", x, planes, rows, image.border, channels)
+
+    def _sum(self, parts: "_Pointers", first: Index, channels: int, row: Index, rows: int) -> Any:
+        image, shape = self.image, self.image.sums
+
+        def one(channel: Index) -> Any:
+            plane = parts.planes.at(channel * (2 * image.planes.words))
+
+            def result(which: Index) -> Any:
+                output = (first + channel) * image.each + which
+                place = row * (image.result_columns * shape.pixel_bytes) + output
+                record = parts.records.at(output * RECORD_WORDS)
+                return call(shape.name, plane, record, parts.y.at(place), rows)
+
+            return loop("which", image.each, result)
+
+        return loop("channel", channels, one)
+
+
+@dataclass(frozen=True)
+class _Pointers:
+    """The parameters of the function."""
+
+    x: Pointer
+    records: Pointer
+    y: Pointer
+    planes: Pointer
+
+
+def _records(products: HighProducts, zero_point: int) -> Array:
+    """For each result channel: taps (0, 1) and (1, 2) of three rows, and what follows the sum."""
+    taps = products.weight.reshape(-1, 3, 3).astype(np.int64)
+    left = (taps[:, :, 0] & 0xFFFF) | (taps[:, :, 1] << 16)
+    right = (taps[:, :, 1] & 0xFFFF) | (taps[:, :, 2] << 16)
+    words = np.stack([left, right], axis=2).reshape(len(taps), 6)
+    points = np.full(len(taps), zero_point)
+    rest = np.stack([products.bias, products.multiplier, points], axis=1)
+    records = np.concatenate([words, rest], axis=1)
+    return (records & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
