@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from .. import targets
-from ..passes.pipeline import cpu_pipeline
+from ..passes.pipeline import cpu_pipeline, microcontroller_pipeline
+from ..targets.microcontrollers import Microcontroller
 from ..targets.target import Target
 from .artifact import Artifact
 from .errors import CompileError
@@ -24,7 +25,8 @@ from .pass_base import Pass
 from .pass_context import Evaluate
 from .pass_manager import optimize
 from .pass_text import parse
-from .planning import plan_memory
+from .planning import SMALL_ARENA_ALIGN, plan_memory
+from .planning_ways import choose_ways
 
 Progress = Callable[[str, float], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,7 +56,8 @@ def compile(
         model: An `nn.Module`, `torch.export.ExportedProgram` or `Program`.
         example_inputs: Tensors with the shapes and dtypes to compile for: a tuple, or a dict for
             keyword inputs. May be left out where the model carries them.
-        target: A name from `penjing.targets.names()`, or a `Target`.
+        target: A name from `penjing.targets.names()`, or a `Target`. For microcontrollers the
+            result is C files: "cortex-m4", or "cortex-m4,flash=1MB,ram=256KB" to have limits.
         passes: Passes (objects or text) to run before the target's own pipeline; those that need
             its result, as `ReducePrecision` does, run before it forms regions.
         calibration: Representative inputs for passes that look at some: any iterable of what the
@@ -80,6 +83,10 @@ def compile(
     _check_options(name, weights)
     arithmetic = half_arithmetic(half, device)
     options = KernelOptions(threads=threads, winograd=winograd, half_arithmetic=arithmetic)
+    is_small = isinstance(device, Microcontroller)
+    if is_small:
+        _check_sources(device, options, weights)
+    pipeline = microcontroller_pipeline if is_small else cpu_pipeline
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
         program = trace(model, example_inputs)
@@ -87,7 +94,7 @@ def compile(
     with clock.stage("passes"):
         program = optimize(
             program,
-            cpu_pipeline(_passes(passes)),
+            pipeline(_passes(passes)),
             calibration=calibration,
             evaluate=evaluate,
             target=device,
@@ -96,6 +103,23 @@ def compile(
             dump_dir=dump_dir,
             progress=clock.progress,
         )
+    if isinstance(device, Microcontroller):
+        artifact = _to_sources(program, device, name, source, clock)
+    else:
+        artifact = _to_library(program, device, name, options, weights, source, clock)
+    return replace(artifact, stage_seconds=clock.seconds)
+
+
+def _to_library(
+    program: Program,
+    device: Target,
+    name: str,
+    options: KernelOptions,
+    weights: str,
+    source: str,
+    clock: "_Clock",
+) -> Artifact:
+    """A shared and a static library for a CPU."""
     from ..targets.cpu.codegen import compile_kernels  # TVM takes a second to import
     from .lowering.lower import lower
 
@@ -105,7 +129,7 @@ def compile(
     with clock.stage("codegen"):
         machine_code = compile_kernels(list(lowered.kernels.values()), device)
     with clock.stage("link"):
-        artifact = build_library(
+        return build_library(
             lowered,
             plan,
             machine_code,
@@ -113,7 +137,23 @@ def compile(
             passes=program.reports,
             source_sha256=source,
         )
-    return replace(artifact, stage_seconds=clock.seconds)
+
+
+def _to_sources(
+    program: Program, device: Microcontroller, name: str, source: str, clock: "_Clock"
+) -> Artifact:
+    """C files for a microcontroller."""
+    from .c_sources.build import build_sources  # TVM takes a second to import
+    from .c_sources.refusals import check_integers
+    from .lowering.layers import lower_layers, settle
+
+    check_integers(program)
+    with clock.stage("lower"):
+        layers = lower_layers(program, device, name=name, progress=clock.progress)
+        lowered = settle(layers, choose_ways(layers.lowered, layers.ways))
+        plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN)
+    with clock.stage("codegen"):
+        return build_sources(program, lowered, plan, source_sha256=source)
 
 
 def _digest(program: Program) -> str:
@@ -162,6 +202,16 @@ def _passes(passes: str | Sequence[Pass | str]) -> Iterator[Pass]:
                 got=repr(item),
                 fix="docs/passes.md",
             )
+
+
+def _check_sources(device: Target, options: KernelOptions, weights: str) -> None:
+    """Refuse options that C files for a microcontroller do not have."""
+    if options.threads > 1 or weights != "embed":
+        raise CompileError(
+            f"{device.name} is a microcontroller: one thread, weights in flash",
+            got=f"threads={options.threads}, weights={weights!r}",
+            fix='leave out threads and weights, or use a CPU such as target="arm-a72"',
+        )
 
 
 def _check_options(name: str, weights: str) -> None:

@@ -7,21 +7,42 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..targets.microcontrollers import Microcontroller
 from ..targets.target import Target
 from .errors import CompileError
+from .ir.layout import channels_last_shape
 from .ir.tensor_spec import TensorSpec
 
 FORMAT = "penjing-artifact"
 FORMAT_VERSION = 1
+_OPTIONAL = ("channels_last", "scale", "zero_point")  # of a tensor
 _WIDEST = 60  # characters of a call's description
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorEntry:
-    """One input or output."""
+    """One input or output.
+
+    Attributes:
+        name: What the user calls it.
+        spec: As the user's model has it, [N, C, H, W].
+        channels_last: Whether the C function has it as [N, H, W, C].
+        scale: Of int8 that stand for real numbers, scale * (q - zero_point); None for all others.
+        zero_point: The integer that stands for 0.
+    """
 
     name: str
     spec: TensorSpec
+    channels_last: bool = False
+    scale: float | None = None
+    zero_point: int = 0
+
+    @property
+    def stored(self) -> TensorSpec:
+        """As the C function has it."""
+        if not self.channels_last:
+            return self.spec
+        return TensorSpec(channels_last_shape(self.spec.shape), self.spec.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +143,12 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         raise ValueError(
             f"version {content['format_version']}, this penjing reads {FORMAT_VERSION}"
         )
-    target = {**content["target"], "features": tuple(content["target"]["features"])}
     calls = (
         CallEntry(**{**call, "ops": tuple(call["ops"]), "modules": tuple(call["modules"])})
         for call in content["calls"]
     )
     values: dict[str, Any] = {
-        "target": Target(**target),
+        "target": _target_from_json(content["target"]),
         "inputs": tuple(map(_tensor_from_json, content["inputs"])),
         "outputs": tuple(map(_tensor_from_json, content["outputs"])),
         "passes": tuple(content["passes"]),
@@ -139,16 +159,27 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
     return Manifest(**values, **{name: content[name] for name in plain})
 
 
+def _target_from_json(content: Mapping[str, Any]) -> Target:
+    kind = Microcontroller if "gcc_flags" in content else Target
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
 def _tensor_to_json(tensor: TensorEntry) -> dict[str, Any]:
     spec = tensor.spec
-    return {
+    content = {
         "name": tensor.name,
         "dtype": spec.dtype,
         "shape": list(spec.shape),
         "bytes": spec.nbytes,
     }
+    if tensor.channels_last:
+        content["channels_last"] = True
+    if tensor.scale is not None:
+        content |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return content
 
 
 def _tensor_from_json(content: Mapping[str, Any]) -> TensorEntry:
     spec = TensorSpec(tuple(content["shape"]), content["dtype"])
-    return TensorEntry(name=content["name"], spec=spec)
+    optional = {key: content[key] for key in _OPTIONAL if key in content}
+    return TensorEntry(name=content["name"], spec=spec, **optional)

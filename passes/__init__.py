@@ -4,6 +4,7 @@ from ..compiler.pass_base import Pass as Pass
 from ..compiler.pass_report import PassReport as PassReport
 from .canonicalize import Canonicalize as Canonicalize
 from .distill import Distill as Distill
+from .expose_integers import ExposeIntegers as ExposeIntegers
 from .fold_batch_norm import FoldBatchNorm as FoldBatchNorm
 from .fold_constants import FoldConstants as FoldConstants
 from .fold_dynamic_quantization import FoldDynamicQuantization as FoldDynamicQuantization

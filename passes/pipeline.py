@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ..compiler.pass_base import Pass
 from .canonicalize import Canonicalize
+from .expose_integers import ExposeIntegers
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
 from .fold_dynamic_quantization import FoldDynamicQuantization
@@ -39,3 +40,9 @@ def cpu_pipeline(chosen: Iterable[Pass]) -> list[Pass]:
     early = [pass_ for pass_ in chosen if not pass_.comes_last]
     late = [pass_ for pass_ in chosen if pass_.comes_last]
     return [*early, *CPU_PIPELINE[:-1], *late, CPU_PIPELINE[-1]]
+
+
+def microcontroller_pipeline(chosen: Iterable[Pass]) -> list[Pass]:
+    """The passes for a microcontroller: every operator is a layer, integers go in and come out."""
+    *before, _ = cpu_pipeline(chosen)
+    return [*before, ExposeIntegers()]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from torch import Tensor
 from torch.fx import Node
@@ -12,6 +13,7 @@ from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
 from ..compiler.pass_base import Pass
 from ..compiler.quantization.scales import QuantizedRange
+from ..targets.microcontrollers import Microcontroller
 from .fuse_attention import FuseAttention
 from .quantizing.annotate import Annotation, Rounding, Scope, annotate
 from .quantizing.correct_bias import correct_bias
@@ -25,6 +27,7 @@ from .quantizing.selection import named
 from .quantizing.sensitivity import sensitivities
 
 _BITS = range(2, 9)
+Outputs = Literal["auto", "real", "integers"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Quantize(Pass):
         smooth: Move it from norms, and from values that are functions, to the layers that read
             them, where that is more precise: SmoothQuant.
         correct_bias: Take the mean error of layers out of their biases.
+        outputs: Whether the results become "integers" too, or stay "real". "auto": integers on
+            microcontrollers.
         keep: Modules (patterns of names) and operators (such as "aten.softmax") that stay real.
         keep_sensitive: So many layers stay real: those whose rounding alone changes the outputs
             most.
@@ -70,6 +75,7 @@ class Quantize(Pass):
     equalize: bool = True
     smooth: bool = True
     correct_bias: bool = True
+    outputs: Outputs = "auto"
     keep: tuple[str, ...] = ()
     keep_sensitive: int = 0
 
@@ -82,7 +88,7 @@ class Quantize(Pass):
         ranges = self._ranges(program, annotation, batches)
         if self.keep_sensitive:
             kept = self._sensitive(program, annotation, ranges, batches)
-            annotation = annotate(program, self.scope, kept | self._kept(program))
+            annotation = self._annotate(program, kept | self._kept(program))
             ranges = self._ranges(program, annotation, batches)
         for rounding in annotation.roundings:
             round_value(rounding, ranges[rounding.value])
@@ -96,7 +102,7 @@ class Quantize(Pass):
 
     def _balanced(self, program: Program, batches: Batches) -> Annotation:
         """What to round, after the sizes of channels were moved."""
-        annotation = annotate(program, self.scope, self._kept(program))
+        annotation = self._annotate(program, self._kept(program))
         if not (self.equalize or self.smooth):
             return annotation
         balance = Balance(
@@ -107,7 +113,12 @@ class Quantize(Pass):
         )
         strengths = migrate(program, annotation, batches, balance, self._stage("equalize"))
         self.report.details["equalized"] = strengths
-        return annotate(program, self.scope, self._kept(program))
+        return self._annotate(program, self._kept(program))
+
+    def _annotate(self, program: Program, kept: set[Node]) -> Annotation:
+        on_microcontroller = isinstance(self.context.target, Microcontroller)
+        outputs = self.outputs == "integers" or (self.outputs == "auto" and on_microcontroller)
+        return annotate(program, self.scope, kept, outputs=outputs)
 
     def _kept(self, program: Program) -> set[Node]:
         return named(program, "keep", self.keep)

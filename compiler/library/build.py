@@ -62,8 +62,8 @@ def build_library(
         weights="file" if in_file else "embed",
         inputs=tuple(TensorEntry(name=n, spec=s) for n, s in input_specs(lowered)),
         outputs=tuple(TensorEntry(name=n, spec=s) for n, s in output_specs(lowered)),
-        passes=tuple(_pass_row(report) for report in passes),
-        calls=_call_rows(lowered),
+        passes=tuple(pass_row(report) for report in passes),
+        calls=call_rows(lowered),
         sizes=_sizes(lowered, plan, constants, folder / f"lib{lowered.name}.so"),
         tools=_tools(toolchain),
         source_sha256=source_sha256,
@@ -124,7 +124,8 @@ def _sizes(lowered: Lowered, plan: MemoryPlan, constants: Constants, library: Pa
     )
 
 
-def _call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
+def call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
+    """What each call does, for the manifest."""
     return tuple(
         CallEntry(
             kernel=call.kernel,
@@ -137,7 +138,7 @@ def _call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
     )
 
 
-def _pass_row(report: PassReport) -> dict[str, object]:
+def pass_row(report: PassReport) -> dict[str, object]:
     """What a pass did, without its time: a manifest is the same for every build."""
     return {key: value for key, value in report.as_dict().items() if key != "seconds"}
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch.fx import Node
 
 from ...targets.cpu.codegen import RawKernel, lower_kernel
-from ...targets.cpu.schedule import Scheduled, schedule_kernel
+from ...targets.cpu.schedule import schedule_kernel
 from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.regions import Region
@@ -75,10 +75,7 @@ class Kernels:
             if kernel.fingerprint == _fingerprint(region, weights, kernel.inspected):
                 return kernel
         lowered = lower_region(region, self.target, weights, layouts, self.options)
-        parallel = self.options.threads > 1
-        inputs = len(lowered.arguments)
-        scheduled = schedule_kernel(lowered.func, self.target, inputs=inputs, parallel=parallel)
-        symbol = self._add(scheduled)
+        symbol = self.add(lowered.func, inputs=len(lowered.arguments))
         kernel = Kernel(
             symbol=symbol,
             raw=self.made[symbol],
@@ -96,11 +93,7 @@ class Kernels:
     def image(self, spec: TensorSpec, layout: Layout) -> str:
         """The symbol of the kernel that copies such a tensor to a layout, but for its border."""
         key = f"image {layout} {spec}"
-        if key not in self._plain:
-            func, parallel = image_kernel(spec, layout), self.options.threads > 1
-            scheduled = schedule_kernel(func, self.target, inputs=1, parallel=parallel)
-            self._plain[key] = self._add(scheduled)
-        return self._plain[key]
+        return self._once(key, lambda: image_kernel(spec, layout), inputs=1)
 
     def fill(self, elements: int, dtype: str, value: float) -> str:
         """The symbol of the kernel that sets so many elements to a value."""
@@ -110,16 +103,22 @@ class Kernels:
         """The symbol of the kernel that copies so many elements to where they do not overlap."""
         return self._once(f"copy {elements} {dtype}", lambda: copy(elements, dtype))
 
-    def _once(self, key: str, make: Callable[[], Any]) -> str:
+    def _once(self, key: str, make: Callable[[], Any], inputs: int = 0) -> str:
         if key not in self._plain:
-            self._plain[key] = self._add(Scheduled(make(), ()))
+            self._plain[key] = self.add(make(), inputs=inputs)
         return self._plain[key]
 
-    def _add(self, scheduled: Scheduled) -> str:
+    def add(self, func: Any, *, inputs: int) -> str:
+        """The symbol of a new kernel: TE stages whose first `inputs` parameters are read."""
         symbol = f"{self.prefix}_k{len(self.made)}"
-        half = self.options.half_arithmetic
-        self.made[symbol] = lower_kernel(scheduled, symbol, self.target, half_arithmetic=half)
+        self.made[symbol] = self.generate(func, symbol, inputs)
         return symbol
+
+    def generate(self, func: Any, symbol: str, inputs: int) -> RawKernel:
+        """Loops over raw pointers for TE stages."""
+        parallel, half = self.options.threads > 1, self.options.half_arithmetic
+        scheduled = schedule_kernel(func, self.target, inputs=inputs, parallel=parallel)
+        return lower_kernel(scheduled, symbol, self.target, half_arithmetic=half)
 
 
 def _fingerprint(

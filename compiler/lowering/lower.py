@@ -82,7 +82,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         for index, node in enumerate(self.program.input_nodes):
-            self._names[node] = self.new_value("in", "input", node_spec(node), index=index)
+            self._names[node] = self.new_value("in", "input", self._stored(node), index=index)
 
     def add(self, region: Region) -> None:
         """Append the kernel call of a region, or the alias it stands for."""
@@ -95,8 +95,14 @@ class Builder:
             return
         if all(node_spec(node).size == 0 for node in region.outputs):
             for node in region.outputs:  # nothing to compute
-                self._names[node] = self._constant(_nothing(node_spec(node)), node_spec(node))
+                self._names[node] = self.constant(_nothing(node_spec(node)), node_spec(node))
             return
+        self.compute(region)
+        for node in region.outputs:
+            self.add_border(node)
+
+    def compute(self, region: Region) -> None:
+        """Append the kernel call of a region that has something to compute."""
         kernel = self.kernels.of(region)
         reads = [self.argument(a, region) for a in kernel.arguments]
         writes = [self.result(node) for node in region.outputs]
@@ -105,8 +111,6 @@ class Builder:
             *(self._offset(node) for node in region.outputs),
         ]
         self.call(kernel, region, reads, writes, offsets)
-        for node in region.outputs:
-            self.add_border(node)
 
     def call(
         self,
@@ -217,23 +221,23 @@ class Builder:
     def argument(self, argument: Argument, region: Region) -> str:
         """The value passed for one parameter."""
         if argument.table is not None:
-            return self._constant(argument.table, argument.spec)
+            return self.constant(argument.table, argument.spec)
         node = region.inputs[argument.region_input]
         if argument.transform is None:
             is_copy = argument.strides and node in self.kernels.layouts.copied
             return self._image_of(node) if is_copy else self.value_of(node)
         data = np.ascontiguousarray(argument.transform(self.kernels.weights[node]))
-        return self._constant(data, argument.spec)
+        return self.constant(data, argument.spec)
 
     def value_of(self, node: Node) -> str:
         """The value that holds a node; weights get theirs on first use."""
         if node not in self._names:
             assert _is_weight(node), f"{node.format_node()} is used before it is computed"
             data = weight_array(self.program.weight(node))
-            self._names[node] = self._constant(data, node_spec(node))
+            self._names[node] = self.constant(data, node_spec(node))
         return self._names[node]
 
-    def _constant(self, data: Array, spec: TensorSpec) -> str:
+    def constant(self, data: Array, spec: TensorSpec) -> str:
         """The value of a constant; equal bytes of one type are stored once."""
         key = (digest(data), spec.dtype, spec.shape)
         if key not in self._constants:

@@ -45,10 +45,12 @@ class Call:
     inplace: tuple[tuple[int, int], ...] = ()  # (read index, write index) that may share storage
     leads: tuple[int | None, ...] = ()  # for each read: bytes that the (only) result must start
     # before it to share its memory; None, or beyond the end: it must not
+    lead_unit: int = 1  # the distance is a lead plus a multiple of this
     macs: int = 0
     bytes: int = 0
     ops: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    note: str = ""  # what it computes, in words
 
 
 @dataclass(frozen=True, kw_only=True)

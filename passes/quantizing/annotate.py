@@ -75,7 +75,9 @@ class Annotation:
     layers: list[Node]
 
 
-def annotate(program: Program, scope: Scope, kept: Collection[Node]) -> Annotation:
+def annotate(
+    program: Program, scope: Scope, kept: Collection[Node], *, outputs: bool = False
+) -> Annotation:
     """What to quantize so that integer operators find integers where they need them.
 
     Args:
@@ -85,11 +87,12 @@ def annotate(program: Program, scope: Scope, kept: Collection[Node]) -> Annotati
             layer norms, since the sums that these normalize have a few channels of hundreds of
             times the size of others, else all.
         kept: Nodes that stay real.
+        outputs: Whether the results of the program become integers.
     """
     if scope == "auto":
         has_norms = any(node.target in _NORMS for node in program.graph.nodes)
         scope = "products" if has_norms else "all"
-    annotator = _Annotator(program, scope == "products", frozenset(kept))
+    annotator = _Annotator(program, scope == "products", frozenset(kept), outputs)
     annotator.run()
     return annotator.annotation()
 
@@ -101,6 +104,7 @@ class _Annotator:
     program: Program
     only_products: bool
     kept: frozenset[Node]
+    rounds_outputs: bool
     computed: set[Node] = field(default_factory=set)  # real values that depend on inputs
     argument: dict[Node, Node] = field(default_factory=dict)  # function of elements -> of what
     rounded: set[Node] = field(default_factory=set)
@@ -176,6 +180,8 @@ class _Annotator:
 
     def _reads(self, reader: Node, value: Any) -> bool:
         """Whether `reader` becomes an integer operator, and `value` one of its operands."""
+        if reader.op == "output":
+            return self.rounds_outputs and value in self.computed
         if reader in self.kept or value not in self.computed or reader.op != "call_function":
             return False
         if reader.target in _WITH_WEIGHTS:

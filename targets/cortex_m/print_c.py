@@ -1,6 +1,7 @@
 """TIR functions over raw pointers as C99 that a person could have written."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,14 +28,21 @@ class CFunction:
 
 
 def print_function(
-    func: Any, symbol: str, *, written: int, comment: str = "", restrict: bool = True
+    func: Any,
+    symbol: str,
+    *,
+    read: int,
+    names: Sequence[str] = (),
+    comment: str = "",
+    restrict: bool = True,
 ) -> CFunction:
     """A PrimFunc over raw pointers as `static void SYMBOL(...)`.
 
     Args:
         func: Its parameters are pointers; it allocates single elements only.
         symbol: Its name in C.
-        written: The number of its first parameters that it only reads.
+        read: The number of its first parameters that it only reads.
+        names: Of the parameters, if not those of the variables.
         comment: One line above it.
         restrict: Whether no two of its pointers are into the same memory.
 
@@ -44,11 +52,12 @@ def print_function(
     printer = _Printer()
     parameters = []
     for index, param in enumerate(func.params):
-        const = "const " if index < written else ""
+        const = "const " if index < read else ""
         kind = " *restrict " if restrict else " *"
+        wanted = names[index] if names else ""
         ctype = C_TYPES.get(str(param.ty.element_type.dtype), "void")
-        parameters.append(f"{const}{ctype}{kind}{printer.declare(param)}")
-    printer.find_constness(func.params[:written])
+        parameters.append(f"{const}{ctype}{kind}{printer.declare(param, wanted)}")
+    printer.find_constness(func.params[:read])
     printer.statement(func.body)
     lines = [f"/* {comment} */"] if comment else []
     lines += _wrapped(f"static void {symbol}(", parameters, ")")

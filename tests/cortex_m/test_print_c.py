@@ -26,7 +26,7 @@ def test_loops_sums_and_calls_read_like_c() -> None:
         call("store", y.at(2), rest << 4),
     ]
     func = function([x, weight, y], body)
-    printed = print_function(func, "net_layer", written=2, comment="a layer")
+    printed = print_function(func, "net_layer", read=2, comment="a layer")
     assert printed.text == dedent("""\
         /* a layer */
         static void net_layer(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
@@ -46,4 +46,4 @@ def test_arrays_on_the_stack_are_refused() -> None:
     array = tirx.decl_buffer((4,), "int32", "array", layout=None)
     func = function([y], [block([tirx.AllocBuffer(array), call("fill", y.at())])])
     with pytest.raises(CannotPrint, match="an array on the stack"):
-        print_function(func, "net_layer", written=0)
+        print_function(func, "net_layer", read=0)

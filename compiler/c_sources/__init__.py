@@ -1,0 +1,1 @@
+"""A lowered program for a microcontroller -> plain C files."""
