@@ -86,11 +86,16 @@ def _place_in(order: Sequence[int], gaps: Gaps, bound: int) -> Placement:
     offsets = [-1] * len(blocks)
     total = 0
     for index in order:
-        taken = [
-            (offsets[other] - below, offsets[other] + above)
-            for other, below, above in gaps.neighbors[index]
-            if offsets[other] >= 0 and blocks[other].size
-        ]
+        taken = []
+        for other, below, above in gaps.neighbors[index]:
+            if offsets[other] < 0 or not blocks[other].size:
+                continue
+            first, last = offsets[other] - below, offsets[other] + above
+            exact = gaps.exact.get((index, other))
+            if exact is None:
+                taken.append((first, last))
+            else:
+                taken += [(first, offsets[other] + exact), (offsets[other] + exact, last)]
         offsets[index] = _best_fit(sorted(taken))
         total = max(total, offsets[index] + blocks[index].size)
     return Placement(tuple(offsets), total, bound)

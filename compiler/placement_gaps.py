@@ -26,12 +26,14 @@ class Block:
 class Overlap:
     """Two blocks that may share memory: a result at least `lead` bytes before what it is made of.
 
-    A negative lead, a result that may start after its source, is used as 0.
+    A negative lead, a result that may start after its source, is used as 0. An exact one does not
+    let the result start any earlier, unless the two do not share memory at all.
     """
 
     source: int  # index of the block that is read
     result: int  # index of the block that is written meanwhile
     lead: int
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,26 @@ class Gaps:
     """For each block, those it must keep away from.
 
     `neighbors[i]` lists (k, below, above): block i starts at least `below` bytes before block k or
-    at least `above` bytes after it.
+    at least `above` bytes after it. `exact[i, k]` is the one distance, offset of i - offset of k,
+    that is allowed besides.
     """
 
     blocks: Sequence[Block]
     overlaps: Sequence[Overlap] = ()
     neighbors: list[list[tuple[int, int, int]]] = field(init=False)
+    exact: dict[tuple[int, int], int] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neighbors", [[] for _ in self.blocks])
-        allowed = {(pair.result, pair.source): max(pair.lead, 0) for pair in self.overlaps}
+        object.__setattr__(self, "exact", {})
+        allowed = {}
+        for pair in self.overlaps:
+            lead = max(pair.lead, 0)
+            if not pair.exact:
+                allowed[pair.result, pair.source] = lead
+            elif lead < self.blocks[pair.result].size and self.blocks[pair.source].size:
+                self.exact[pair.source, pair.result] = lead
+                self.exact[pair.result, pair.source] = -lead
         active: list[int] = []
         for index in sorted(range(len(self.blocks)), key=lambda i: self.blocks[i].first):
             active = [k for k in active if self.blocks[k].last >= self.blocks[index].first]

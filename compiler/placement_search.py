@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .placement_gaps import Gaps, Placement
 
 _Pair = tuple[int, int, int]  # the first block starts at least so many bytes before the second
+_Way = tuple[_Pair, ...]  # one way round: all of these
 
 
 def search(gaps: Gaps, best: Placement, enough: int, nodes: int) -> Placement:
@@ -42,6 +43,7 @@ def _unit(gaps: Gaps) -> int:
     """A power of two that divides all sizes and distances, so that it divides all totals."""
     numbers = [block.size for block in gaps.blocks]
     numbers += [gap for near in gaps.neighbors for _, *both in near for gap in both]
+    numbers += map(abs, gaps.exact.values())
     together = 0
     for number in numbers:
         together |= number
@@ -89,13 +91,13 @@ class _Attempt:
             clash = self._clash(state)
             if clash is None:
                 return state.low
-            todo.append(self._decide(state, *clash))
+            todo.append(self._decide(state, clash))
         return None
 
-    def _clash(self, state: _State) -> tuple[_Pair, _Pair] | None:
-        """The two ways to part the blocks that overlap at their lowest offsets and can move least.
+    def _clash(self, state: _State) -> list[_Way] | None:
+        """The ways to part two blocks that overlap at their lowest offsets, and can move least.
 
-        The way with more freedom comes first.
+        The way with more freedom comes first, the exact distance last.
         """
         least, found = -1, None
         for one, near in enumerate(self.gaps.neighbors):
@@ -103,21 +105,35 @@ class _Attempt:
                 if other < one or (one, other) in state.done:
                     continue
                 distance = state.low[other] - state.low[one]
-                if distance >= below or -distance >= above:
+                exact = self.gaps.exact.get((other, one))
+                if distance >= below or -distance >= above or distance == exact:
                     continue
                 forward = state.high[other] - state.low[one] - below
                 backward = state.high[one] - state.low[other] - above
                 if found is None or forward + backward < least:
-                    least = forward + backward
-                    ways = (one, other, below), (other, one, above)
-                    found = ways if forward >= backward else ways[::-1]
-        return found
+                    least, found = forward + backward, (one, other, below, above)
+                    is_forward = forward >= backward
+        if found is None:
+            return None
+        ways = self._ways(*found)
+        return ways if is_forward else [ways[1], ways[0], *ways[2:]]
 
-    def _decide(self, state: _State, *ways: _Pair) -> Iterator[_State]:
-        for pair in ways:
+    def _ways(self, one: int, other: int, below: int, above: int) -> list[_Way]:
+        """How two blocks can lie: the first before the second, after it, at the exact distance."""
+        ways: list[_Way] = [((one, other, below),), ((other, one, above),)]
+        exact = self.gaps.exact.get((other, one))
+        if exact is not None:
+            ways.append(((one, other, exact), (other, one, -exact)))
+        return ways
+
+    def _decide(self, state: _State, ways: list[_Way]) -> Iterator[_State]:
+        for way in ways:
             following = state.copy()
-            if self._add(following, pair) and self._settle(following, list(pair[:2])):
+            if self._take(following, way) and self._settle(following, list(way[0][:2])):
                 yield following
+
+    def _take(self, state: _State, way: _Way) -> bool:
+        return all(self._add(state, pair) for pair in way)
 
     def _add(self, state: _State, pair: _Pair) -> bool:
         """Note that one block starts before another; False if it cannot."""
@@ -147,13 +163,12 @@ class _Attempt:
             for other, below, above in self.gaps.neighbors[block]:
                 if (min(block, other), max(block, other)) in state.done:
                     continue
-                first = low[block] + below <= high[other]
-                second = low[other] + above <= high[block]
-                if not first and not second:
+                ways = self._ways(block, other, below, above)
+                possible = [way for way in ways if all(low[a] + d <= high[b] for a, b, d in way)]
+                if not possible:
                     return False
-                if first != second:
-                    pair = (block, other, below) if first else (other, block, above)
-                    if not self._add(state, pair):
+                if len(possible) == 1:
+                    if not self._take(state, possible[0]):
                         return False
                     changed += [block, other]
         return True

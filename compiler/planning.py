@@ -1,6 +1,6 @@
 """Where every buffer of a lowered program lives: arena offsets, output buffers, final copies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .lowering.program import Call, Lowered
@@ -110,6 +110,23 @@ def _liveness(
 
 
 @dataclass(frozen=True)
+class Lead:
+    """How far before its source a result may start: so many bytes, or more unless it is exact."""
+
+    bytes: int
+    exact: bool
+
+    def overlap(self, source: int, result: int) -> Overlap:
+        """The same of two blocks."""
+        return Overlap(source=source, result=result, lead=self.bytes, exact=self.exact)
+
+
+def padded(size: int, align: int) -> int:
+    """The multiple of `align` at or above `size`."""
+    return -(-size // align) * align
+
+
+@dataclass(frozen=True)
 class _Packer:
     """Places storages, given when each is needed."""
 
@@ -149,16 +166,15 @@ class _Packer:
         for source, result, lead in self._leads():
             old, new = shared.get(source, source), shared.get(result, result)
             if groups[old].last == groups[new].first:  # nothing shares the source's bytes later
-                apart = padded(lead, self.align)
-                overlaps.append(Overlap(source=number[old], result=number[new], lead=apart))
+                overlaps.append(lead.overlap(number[old], number[new]))
         placed = place(tuple(groups.values()), overlaps, good_enough=self.good_enough)
         offset_of = dict(zip(groups, placed.offsets, strict=True))
         return {root: offset_of[shared.get(root, root)] for root in self.live}, placed
 
-    def _leads(self) -> Iterator[tuple[str, str, int]]:
-        """Sources, results that may start `lead` bytes before them, and that lead."""
+    def _leads(self) -> Iterator[tuple[str, str, Lead]]:
+        """Sources, results that may share their memory, and how."""
         for step, call in enumerate(self.lowered.calls):
-            for (source, result), lead in leads_of(call, self.storage).items():
+            for (source, result), lead in leads_of(call, self.storage, self.align).items():
                 if self._meet(source, result, step):
                     yield source, result, lead
 
@@ -171,20 +187,31 @@ class _Packer:
         return padded(self.lowered.values[root].spec.nbytes, self.align)
 
 
-def padded(size: int, align: int) -> int:
-    """The multiple of `align` at or above `size`."""
-    return -(-size // align) * align
-
-
-def leads_of(call: Call, storage: Mapping[str, str]) -> dict[tuple[str, str], int]:
-    """Storage read and storage written -> the lead with which a call lets them share memory."""
+def leads_of(call: Call, storage: Mapping[str, str], align: int) -> dict[tuple[str, str], Lead]:
+    """Storage read and storage written -> how a call lets them share memory."""
     found: dict[tuple[str, str], list[int | None]] = {}
     for index, read in enumerate(call.reads if call.leads else ()):
         known = index < len(call.leads) and _starts_alike(call, index, 0)
         pair = storage[read], storage[call.writes[0]]
         found.setdefault(pair, []).append(call.leads[index] if known else None)
-    certain = {pair: [n for n in leads if n is not None] for pair, leads in found.items()}
-    return {pair: max(n) for pair, n in certain.items() if len(n) == len(found[pair])}
+    shared: dict[tuple[str, str], Lead] = {}
+    for pair, leads in found.items():
+        certain = [lead for lead in leads if lead is not None]
+        lead = _least_lead(certain, call.lead_unit, align) if len(certain) == len(leads) else None
+        if lead is not None:
+            shared[pair] = lead
+    return shared
+
+
+def _least_lead(leads: Sequence[int], unit: int, align: int) -> Lead | None:
+    """The least aligned distance that a layer with such leads allows; None = there is none."""
+    least = padded(max(0, *leads, 0), align)
+    if align % unit == 0 and all(lead % unit == 0 for lead in leads):
+        return Lead(least, exact=False)
+    for distance in range(least, least + align * unit, align):
+        if all((distance - lead) % unit == 0 for lead in leads):
+            return Lead(distance, exact=True)
+    return None
 
 
 def _inplace_pairs(call: Call, storage: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .ir.tensor_spec import TensorSpec
 from .lowering.program import Lowered, Value
-from .placement import Block, Overlap, lower_bound
+from .placement import Block, lower_bound
 from .planning import SMALL_ARENA_ALIGN, MemoryPlan, leads_of, padded, plan_memory
 
 SLACK = 512  # bytes: what fast layers may make the arena larger
@@ -26,6 +26,10 @@ class Way(Protocol):
     @property
     def leads(self) -> tuple[int | None, ...]:
         """For each of the first reads: bytes that the result must start before it, or None."""
+
+    @property
+    def lead_unit(self) -> int:
+        """The result starts a lead and a multiple of this before its input."""
 
     @property
     def cost(self) -> float:
@@ -75,7 +79,12 @@ def with_ways(lowered: Lowered, chosen: Mapping[int, Way]) -> Lowered:
             arguments = (*arguments, name)
             offsets = (*offsets, 0) if offsets else ()
         calls[step] = replace(
-            call, leads=tuple(way.leads), arguments=arguments, offsets=offsets, inplace=()
+            call,
+            leads=tuple(way.leads),
+            lead_unit=way.lead_unit,
+            arguments=arguments,
+            offsets=offsets,
+            inplace=(),
         )
     return replace(lowered, values=values, calls=tuple(calls))
 
@@ -163,8 +172,8 @@ class _Choice:
             for root in number
         ]
         overlaps = [
-            Overlap(source=number[source], result=number[result], lead=padded(lead, self.align))
-            for (source, result), lead in leads_of(call, storage).items()
+            lead.overlap(number[source], number[result])
+            for (source, result), lead in leads_of(call, storage, self.align).items()
             if self._live.get(source, (0, -1))[1] == step == self._live.get(result, (-1, 0))[0]
         ]
         return lower_bound(blocks, overlaps)

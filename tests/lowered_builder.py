@@ -59,6 +59,7 @@ class LoweredBuilder:
         workspaces: tuple[int, ...] = (),
         inplace: tuple[tuple[int, int], ...] = (),
         leads: tuple[int | None, ...] = (),
+        lead_unit: int = 1,
         macs: int = 0,
     ) -> list[str]:
         """A kernel call; gives the names of its results, one per shape."""
@@ -71,6 +72,7 @@ class LoweredBuilder:
             arguments=(*reads, *writes, *scratch),
             inplace=inplace,
             leads=leads,
+            lead_unit=lead_unit,
             macs=macs,
             bytes=sum(self.values[name].spec.nbytes for name in (*reads, *writes)),
             ops=(f"test.{kernel}",),

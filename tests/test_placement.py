@@ -1,6 +1,6 @@
 """Placements of blocks, against all orders in which pairs of blocks can lie."""
 
-from itertools import permutations, product
+from itertools import chain, permutations, product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,9 @@ def problems(draw: st.DrawFn) -> tuple[list[Block], list[Overlap]]:
         last = first + draw(st.integers(0, 2))
         blocks.append(Block(size=draw(st.integers(0, 6)), first=first, last=last))
     overlaps = [
-        Overlap(source=source, result=result, lead=draw(st.integers(-1, 6)))
+        Overlap(
+            source=source, result=result, lead=draw(st.integers(-1, 6)), exact=draw(st.booleans())
+        )
         for source, result in permutations(range(len(blocks)), 2)
         if blocks[source].last == blocks[result].first > blocks[source].first
         and draw(st.booleans())
@@ -28,18 +30,22 @@ def problems(draw: st.DrawFn) -> tuple[list[Block], list[Overlap]]:
 
 def smallest_total(blocks: list[Block], overlaps: list[Overlap]) -> int:
     """The least total: every pair in either order, all blocks as low as that allows."""
-    pairs = [
-        ((one, other, below), (other, one, above))
-        for one, neighbors in enumerate(Gaps(blocks, overlaps).neighbors)
-        for other, below, above in neighbors
-        if one < other
-    ]
+    gaps = Gaps(blocks, overlaps)
+    pairs = []
+    for one, other, below, above in (
+        (one, *near) for one, neighbors in enumerate(gaps.neighbors) for near in neighbors
+    ):
+        if one < other:
+            ways = [[(one, other, below)], [(other, one, above)]]
+            if (exact := gaps.exact.get((other, one))) is not None:
+                ways.append([(one, other, exact), (other, one, -exact)])
+            pairs.append(ways)
     best = sum(block.size for block in blocks)
     for orders in product(*pairs):
         offsets = [0] * len(blocks)
         for _ in range(len(blocks) + 1):  # longest paths; a cycle never comes to rest
             before = list(offsets)
-            for low, high, gap in orders:
+            for low, high, gap in chain.from_iterable(orders):
                 offsets[high] = max(offsets[high], offsets[low] + gap)
             if offsets == before:
                 best = min(best, max(o + b.size for o, b in zip(offsets, blocks, strict=True)))
@@ -55,7 +61,8 @@ def test_small_problems_are_solved_exactly(problem: tuple[list[Block], list[Over
     best = smallest_total(blocks, overlaps)
     assert (placed.total, placed.bound) == (best, best)
     assert lower_bound(blocks, overlaps) <= best
-    leads = {(pair.source, pair.result): max(0, pair.lead) for pair in overlaps}
+    pairs = {(pair.source, pair.result): pair for pair in overlaps}
+    leads = {key: max(0, pair.lead) for key, pair in pairs.items()}
     for one, other in permutations(range(len(blocks)), 2):
         here, there = blocks[one], blocks[other]
         meet = here.first <= there.last and there.first <= here.last
@@ -64,6 +71,8 @@ def test_small_problems_are_solved_exactly(problem: tuple[list[Block], list[Over
             after = min(leads.get((one, other), there.size), there.size)
             before = min(leads.get((other, one), here.size), here.size)
             assert distance >= after or -distance >= before
+            if (pair := pairs.get((one, other))) is not None and pair.exact:
+                assert distance == after or distance >= there.size or -distance >= here.size
 
 
 def test_a_larger_result_begins_before_what_it_is_made_of() -> None:

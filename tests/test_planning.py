@@ -55,6 +55,7 @@ class ArenaSimulation:
             lead = call.leads[index] if index < len(call.leads) else None
             if lead is not None and self._is_placed(read):
                 self._check_lead(read, call.writes[0], lead)
+                self._check_unit(read, call.writes[0], lead, call.lead_unit)
         for name in (*scratch, *call.writes):
             self._bytes(name)[:] = self._tag(name)
         for name in (*scratch, *call.writes):
@@ -69,6 +70,14 @@ class ArenaSimulation:
             unread = source[max(0, written - lead) :]
             assert (unread == self._tag(read)).all(), (read, result, written)
         self.arena[:] = whole
+
+    def _check_unit(self, read: str, result: str, lead: int, unit: int) -> None:
+        """Memory is shared only at distances that the layer allows."""
+        if self._is_placed(result) and result not in self.plan.direct:
+            start, end = self.plan.offsets[result], self.plan.offsets[read]
+            lengths = len(self._bytes(result)), len(self._bytes(read))
+            shares = start < end + lengths[1] and end < start + lengths[0] and all(lengths)
+            assert not shares or (end - start - lead) % unit == 0
 
     def _may_share(self, call: Call, read: int, result: str) -> bool:
         has_lead = read < len(call.leads) and call.leads[read] is not None
@@ -152,7 +161,13 @@ def programs_with_leads(draw: st.DrawFn) -> Lowered:
         leads = draw(st.lists(st.one_of(st.integers(-9, 90), st.none()), max_size=len(reads)))
         scratch = tuple(draw(st.lists(sizes, max_size=1)))
         values += build.call(
-            f"k{step}", reads, (draw(sizes),), dtype="int8", workspaces=scratch, leads=tuple(leads)
+            f"k{step}",
+            reads,
+            (draw(sizes),),
+            dtype="int8",
+            workspaces=scratch,
+            leads=tuple(leads),
+            lead_unit=draw(st.sampled_from([1, 4, 24])),
         )
         if draw(st.integers(0, 3)) == 3:
             viewed = draw(st.sampled_from(values[-2:]))

@@ -21,6 +21,7 @@ class PlainWay:
     scratch_bytes: int
     leads: tuple[int | None, ...]
     cost: float
+    lead_unit: int = 1
 
 
 class Network:
