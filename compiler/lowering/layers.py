@@ -121,6 +121,7 @@ def settle(layers: LoweredLayers, chosen: Mapping[int, int]) -> Lowered:
             reads=reads,
             arguments=(*reads, *call.writes, *scratch),
             leads=tuple(layer.leads),
+            lead_unit=layer.lead_unit,
         )
     return replace(lowered, values=values, calls=tuple(calls), kernels=kernels)
 
