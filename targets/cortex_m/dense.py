@@ -8,6 +8,7 @@ from .dense_image import DenseImage
 from .dense_layer import dense_layer
 from .dense_packing import pack
 from .dense_strips import Strips
+from .dense_vector import vector_layer
 from .layer import Layer, NodeArguments, lowers_layer
 
 _PORTABLE = 3.0  # instructions without the DSP extension, over those with it
@@ -38,6 +39,17 @@ def _ways(node: NodeArguments, image: DenseImage, core: Microcontroller) -> list
     """Strips of several widths, in both orders, without those that others beat in every respect."""
     constants = node.constants
     weight = constants["weight"].reshape(image.results, -1, *image.kernel)
+    if image.size == image.result_size == (1, 1) and image.kernel == (1, 1) and image.groups == 1:
+        vector = vector_layer(
+            weight.reshape(image.results, -1),
+            constants["bias"],
+            constants["multiplier"],
+            node.values["shift"],
+            image.zero_point,
+            (image.low, image.high),
+        )
+        if vector is not None:
+            return [vector]
     packed = pack(
         image.arranged(weight),
         constants["bias"],

@@ -8,6 +8,7 @@ from .layer import MicroKernel
 
 if TYPE_CHECKING:
     from .dense_sums import SumsShape
+    from .dense_vector import VectorShape
 
 WORD = MicroKernel(
     "word_of_halves",
@@ -122,3 +123,54 @@ def _sum(pixel: int, channel: int) -> str:
 
 def _offset(shape: SumsShape, pixel: int) -> str:
     return f"{pixel * shape.window.pixel} + " * (pixel > 0)
+
+
+def portable_vector(shape: VectorShape) -> str:
+    """The body of a function that multiplies a row by a matrix."""
+    lines: list[str] = []
+    for lanes, stored, count in shape.groups:
+        if count > 1:
+            lines.append(f"    for (int32_t n = 0; n < {4 * count}; n += 4, y += 4) {{")
+        else:
+            lines.append("    {")
+        lines += ["        " + line for line in _vector_group(shape, lanes, stored)]
+        lines.append("    }")
+        lines += ["    y += 4;"] * (count == 1 and stored == 4 and shape.channels > 4)
+    return "\n".join(lines)
+
+
+def _vector_group(shape: VectorShape, lanes: int, stored: int) -> list[str]:
+    pairs, whole = lanes // 2, -(-shape.factors // 4) * 4
+    sums = [f"sum{pair}{lane}" for pair in range(pairs) for lane in "ab"]
+    lines = [f"uint32_t {own} = word_of_halves(w + {2 * i});" for i, own in enumerate(sums)]
+    scale = f"w + {2 * lanes + pairs * whole}"
+    lines += [f"const int16_t *scale = {scale};", f"w += {2 * lanes};"]
+    fours = shape.factors // 4 * 4
+    if fours:
+        lines.append(f"for (int32_t i = 0; i < {fours}; i += 4, w += {2 * lanes}) {{")
+        lines += ["    " + line for line in _vector_products(pairs, "i", 4)]
+        lines.append("}")
+    lines += _vector_products(pairs, str(fours), shape.factors - fours)
+    right = 7 - max(shape.left - 1, 0)
+    for i in range(stored):
+        own = f"(int32_t){sums[i]}" + f" * {1 << shape.left}" * (shape.left > 0)
+        if i % 2 == 0:
+            own = f"(int32_t)({sums[i]} - {sums[i + 1]}) >> {right}"
+        multiplier = f"(int32_t)word_of_halves(scale + {2 * i})"
+        limits = f"zero_point, {shape.low}, {shape.high}"
+        lines.append(f"y[{i}] = result_of_sum({own}, {multiplier}, {limits});")
+    return [*lines, f"w = scale + {2 * lanes};"]
+
+
+def _vector_products(pairs: int, first: str, factors: int) -> list[str]:
+    """At most four factors; they lie in the order 0 2 1 3 in the constants."""
+    return [
+        line
+        for k in range(factors)
+        for pair in range(pairs)
+        for place in [4 * pair + (0, 2, 1, 3)[k]]
+        for line in (
+            f"sum{pair}a += (uint32_t)(x[{first} + {k}] * w[{place}]);",
+            f"sum{pair}b += (uint32_t)(x[{first} + {k}] * (int8_t)w[{place}]);",
+        )
+    ]

@@ -9,6 +9,7 @@ needed meanwhile (pointers, limits of loops, the zero point) is on the stack.
 from dataclasses import dataclass
 
 from .dense_portable import portable_sums
+from .dense_results import results
 from .dense_window import Window
 from .instructions import Code, Copies, Repeat, add, definition, executed
 from .layer import MicroKernel
@@ -255,7 +256,9 @@ def _finish(shape: SumsShape) -> list[str]:
     lines = [f"sub {own[0]}, {own[0]}, {own[1]}" for own in sums if shape.shared]
     lines.append(f"{load}, [r1], #{4 * shape.group}")
     lines.append("ldm sp, {r0, r10, r11, r12, lr}")
-    lines += [line for pixel in pixels for line in _results(shape, sums[pixel])]
+    limits, scales = (shape.low, shape.high), ("r8", "r9")[: shape.group]
+    for own in sums:
+        lines += results(own, scales, shape.shared, limits, shape.left)
     stores = [
         f"strb {register}, [r10, #{pixel * shape.row + channel}]"
         for pixel in pixels
@@ -263,30 +266,3 @@ def _finish(shape: SumsShape) -> list[str]:
     ]
     # the first pixel's first channel comes last, and moves the pointer
     return [*lines, *stores[1:], f"strb {sums[0][0]}, [r10], #{shape.group}"]
-
-
-def _results(shape: SumsShape, sums: list[str]) -> list[str]:
-    """One pixel's sums, as results in the same registers."""
-    lines = []
-    for channel, (register, scale) in enumerate(zip(sums, ("r8", "r9"), strict=False)):
-        if shape.shared and channel == 0:
-            lines.append(f"smmla {register}, {register}, {scale}, r12")
-            lines += clamp(register, shape.low, shape.high, 7 - shape.shift)
-            continue
-        lines += [f"lsl {register}, {register}, #{shape.left}"] * (shape.left > 0)
-        lines.append(f"smmlar {register}, {register}, {scale}, lr")
-        lines += clamp(register, shape.low, shape.high, 0)
-    return lines
-
-
-def clamp(register: str, low: int, high: int, right: int) -> list[str]:
-    """A register, moved to the right and kept in [low, high]."""
-    moved = f", asr #{right}" if right else ""
-    if (low, high) == (0, 127):
-        return [f"usat {register}, #7, {register}{moved}"]
-    lines = [f"ssat {register}, #8, {register}{moved}"]
-    for limit, default, condition in ((low, -128, "lt"), (high, 127, "gt")):
-        if limit != default:
-            lines += [f"cmp {register}, #{limit}", f"it {condition}"]
-            lines.append(f"mov{condition} {register}, #{limit}")
-    return lines
