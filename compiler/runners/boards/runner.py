@@ -8,8 +8,7 @@ import numpy as np
 
 from ....targets.microcontrollers import Microcontroller
 from ...input_arrays import storage_dtype
-from ...ir.tensor_spec import TensorSpec
-from ...manifest import Manifest
+from ...manifest import Manifest, TensorEntry
 from ..counting import InstructionCount
 from .model import BoardModel, ModelOnBoard, stack_bytes
 
@@ -36,20 +35,20 @@ class BoardRunner:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for inputs."""
-        return self._outputs(self._plain.run(_to_bytes(arrays)).files["outputs"])
+        return self._outputs(self._plain.run(self._inputs(arrays)).files["outputs"])
 
     def count(self, arrays: Sequence[np.ndarray], *, mnemonics: bool = False) -> InstructionCount:
         """Instructions of one inference, with counts of each mnemonic if they are asked for."""
-        run = self._plain.run(_to_bytes(arrays), count=True, mnemonics=mnemonics)
+        run = self._plain.run(self._inputs(arrays), count=True, mnemonics=mnemonics)
         return InstructionCount(run.instructions[0], dict(run.mnemonics))
 
     def steps(self, arrays: Sequence[np.ndarray]) -> list[int]:
         """Instructions of each kernel call, from a build that tells about them."""
-        return list(self._measuring.run(_to_bytes(arrays), count=True).steps)
+        return list(self._measuring.run(self._inputs(arrays), count=True).steps)
 
     def stack(self, arrays: Sequence[np.ndarray]) -> int:
         """Bytes of stack that one inference touches."""
-        return stack_bytes(self._plain.run(_to_bytes(arrays)))
+        return stack_bytes(self._plain.run(self._inputs(arrays)))
 
     @cached_property
     def _plain(self) -> ModelOnBoard:
@@ -74,22 +73,22 @@ class BoardRunner:
             arena_bytes=manifest.sizes.arena_bytes,
         )
 
+    def _inputs(self, arrays: Sequence[np.ndarray]) -> bytes:
+        return b"".join(map(_bytes_of, arrays, self._manifest.inputs))
+
     def _outputs(self, data: bytes) -> list[np.ndarray]:
         outputs, offset = [], 0
         for entry in self._manifest.outputs:
-            outputs.append(_from_bytes(data, offset, entry.spec))
+            outputs.append(_array_of(data, offset, entry))
             offset += entry.spec.nbytes
         return outputs
 
 
-def _to_bytes(arrays: Sequence[np.ndarray]) -> bytes:
-    moved = (a.transpose(_TO_CHANNELS_LAST) if a.ndim == 4 else a for a in arrays)
-    return b"".join(array.tobytes() for array in moved)
+def _bytes_of(array: np.ndarray, entry: TensorEntry) -> bytes:
+    return (array.transpose(_TO_CHANNELS_LAST) if entry.channels_last else array).tobytes()
 
 
-def _from_bytes(data: bytes, offset: int, spec: TensorSpec) -> np.ndarray:
-    flat = np.frombuffer(data, storage_dtype(spec), spec.size, offset)
-    if len(spec.shape) != 4:
-        return flat.reshape(spec.shape).copy()
-    last = flat.reshape([spec.shape[axis] for axis in _TO_CHANNELS_LAST])
-    return np.ascontiguousarray(last.transpose(_TO_CHANNELS_FIRST))
+def _array_of(data: bytes, offset: int, entry: TensorEntry) -> np.ndarray:
+    stored = entry.stored
+    array = np.frombuffer(data, storage_dtype(stored), stored.size, offset).reshape(stored.shape)
+    return array.transpose(_TO_CHANNELS_FIRST).copy() if entry.channels_last else array.copy()
