@@ -56,6 +56,7 @@ class Artifact:
         Args:
             inputs: Tensors or arrays in the order and nesting of the model's inputs, or one dict.
             by_name: Inputs by name. bfloat16 inputs may be float32; such outputs are float32.
+                int8 inputs with a scale may be float32; outputs with one are int8.
 
         Raises:
             CompileError: The inputs do not fit, or the library cannot run on this machine.

@@ -25,7 +25,8 @@ def as_arrays(
     Args:
         inputs: Tensors or arrays by position, nested as the model takes them; or one dict by name.
         by_name: Keyword inputs.
-        entries: What the library expects. A bfloat16 input may be given as float32.
+        entries: What the library expects. A bfloat16 input may be given as float32, and so may
+            integers that stand for real numbers: they are rounded to their steps.
 
     Raises:
         CompileError: The number, names, shapes or dtypes differ from what was compiled.
@@ -66,6 +67,8 @@ def _as_array(value: Any, entry: TensorEntry) -> np.ndarray:
     spec, dtype = entry.spec, storage_dtype(entry.spec)
     if spec.dtype == "bfloat16" and array.dtype == np.float32:
         array = _to_numpy(torch.from_numpy(np.array(array)).to(torch.bfloat16))
+    if entry.scale is not None and array.dtype == np.float32:
+        array = _rounded(array, entry.scale, entry.zero_point, dtype)
     if array.shape != spec.shape or array.dtype != dtype:
         raise CompileError(
             f"input {entry.name} must be {spec}",
@@ -73,6 +76,13 @@ def _as_array(value: Any, entry: TensorEntry) -> np.ndarray:
             fix="convert it, or compile the model for inputs like this",
         )
     return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _rounded(array: np.ndarray, scale: float, zero_point: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """The nearest integers, the even one of two, as `quantize_per_tensor` has it."""
+    limits = np.iinfo(dtype)
+    steps = np.rint(array * np.float32(1 / scale)) + np.float32(zero_point)
+    return np.asarray(np.clip(steps, limits.min, limits.max).astype(dtype))
 
 
 def _to_numpy(value: Any) -> np.ndarray:

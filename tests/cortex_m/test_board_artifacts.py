@@ -8,6 +8,7 @@ import pytest
 from penjing import targets
 from penjing.compiler.artifact import Artifact
 from penjing.compiler.errors import CompileError
+from penjing.compiler.input_arrays import as_arrays
 from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.compiler.manifest import CallEntry, Manifest, Sizes, TensorEntry
 
@@ -83,6 +84,15 @@ def test_instructions_steps_and_stack(ramp: Artifact) -> None:
     assert profile.unit == "instructions" and len(profile.rows) == 1
     assert 100 < profile.total < count.total
     assert 0 <= ramp.measure_stack(x) < 100
+
+
+def test_real_numbers_are_rounded_to_the_steps_of_an_input() -> None:
+    entry = TensorEntry(name="x", spec=TensorSpec((6,), "int8"), scale=0.5, zero_point=-3)
+    x = np.array([0, 0.25, 0.75, -1.2, 500, -500], np.float32)
+    (array,) = as_arrays((x,), {}, [entry])
+    assert array.dtype == np.int8 and array.tolist() == [-3, -3, -1, -5, 127, -128]
+    with pytest.raises(CompileError, match="input x must be"):
+        as_arrays((x,), {}, [TensorEntry(name="x", spec=TensorSpec((6,), "int8"))])
 
 
 def test_the_stack_is_measured_on_microcontrollers_only(ramp: Artifact) -> None:
