@@ -6,7 +6,7 @@ next stripe too. When results are written, the same four channels of all the pix
 have been read: the result may take the place of the input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from .depthwise_planes import (
 from .depthwise_sums import RECORD_WORDS, SumsShape, sums_kernel
 from .layer import Array, Layer, NodeArguments, lowers_layer
 from .multipliers import HighProducts
-from .requantizing import REQUANTIZE_HIGH
+from .requantizing import REQUANTIZE_HIGH, REQUANTIZE_SHIFTED
 from .statements import Index, Pointer, block, call, function, loop
 
 _MOST_WEIGHT = 2**15 - 1
@@ -36,15 +36,13 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     if not core.has_dsp or "weight" not in node.constants:
         return []
     image = _Image.of(node)
-    products = HighProducts.of(
-        node.constants["weight"],
-        node.constants["bias"],
-        node.constants["multiplier"],
-        node.values["shift"],
-        most_weight=_MOST_WEIGHT,
-    )
-    if image is None or products is None:
+    if image is None:
         return []
+    constants = [node.constants[name] for name in ("weight", "bias", "multiplier")]
+    products = HighProducts.of(*constants, node.values["shift"], most_weight=_MOST_WEIGHT)
+    if products is None:
+        image = replace(image, shift=node.values["shift"])
+        products = HighProducts(*constants)
     stripes = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
     return [_Stripes(image, rows).layer(products) for rows in sorted(stripes, reverse=True)]
 
@@ -66,6 +64,7 @@ class _Image:
     zero_point: int
     low: int
     high: int
+    shift: int | None = None  # see SumsShape
 
     @classmethod
     def of(cls, node: NodeArguments) -> "_Image | None":
@@ -107,7 +106,9 @@ class _Image:
     def sums(self) -> SumsShape:
         """What sums windows."""
         row_bytes, results = self.planes.row_bytes, self.channels * self.each
-        return SumsShape(self.result_columns, self.stride, row_bytes, results, self.low, self.high)
+        return SumsShape(
+            self.result_columns, self.stride, row_bytes, results, self.low, self.high, self.shift
+        )
 
     @property
     def border(self) -> int:
@@ -169,7 +170,8 @@ class _Stripes:
         whole = [planes_kernel(image.planes)] * (image.channels >= CHANNELS)
         moves = [move_kernel()] * (self._count > 1)
         borders = [border_kernel()] * (image.above > 0 or self._below > 0)
-        kernels = [REQUANTIZE_HIGH, *borders, *whole, *rest, *moves, sums_kernel(image.sums)]
+        result = REQUANTIZE_HIGH if image.shift is None else REQUANTIZE_SHIFTED
+        kernels = [result, *borders, *whole, *rest, *moves, sums_kernel(image.sums)]
         x, y, records = Pointer("x", "int8"), Pointer("y", "int8"), Pointer("channels", "int32")
         scratch = Pointer("planes", "int16")
         whole_groups, few = divmod(image.channels, CHANNELS)

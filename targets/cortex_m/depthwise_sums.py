@@ -31,6 +31,8 @@ class SumsShape:
         pixel_bytes: From a result to its right neighbor.
         low: The least result.
         high: The greatest one.
+        shift: None for constants that are `HighProducts`; else that of the layer, whose own
+            constants take seven instructions more for each result.
     """
 
     columns: int
@@ -39,11 +41,13 @@ class SumsShape:
     pixel_bytes: int
     low: int
     high: int
+    shift: int | None = None
 
     @property
     def name(self) -> str:
         """Of the function in C."""
         clamp = "" if (self.low, self.high) == (-128, 127) else f"_{self.low}_{self.high}"
+        clamp += "" if self.shift is None else f"_shift_{self.shift}"
         clamp = clamp.replace("-", "m")
         sizes = f"{self.columns}_{self.row_bytes}_{self.pixel_bytes}"
         return f"sum_3x3_stride_{self.stride}_{sizes}{clamp}"
@@ -95,12 +99,19 @@ def _portable(shape: SumsShape) -> str:
                     sum += taken[1] * (record[2 * tap] >> 16);
                     sum += taken[2] * (record[2 * tap + 1] >> 16);
                 }}
-                *y = requantize_high(sum, record[7], record[8], {shape.low}, {shape.high});
+                *y = {_requantized(shape)};
                 y += {shape.pixel_bytes};
                 window += {shape.stride};
             }}
         }}
     """
+
+
+def _requantized(shape: SumsShape) -> str:
+    limits = f"record[8], {shape.low}, {shape.high})"
+    if shape.shift is None:
+        return f"requantize_high(sum, record[7], {limits}"
+    return f"requantize_shifted(sum, record[7], {shape.shift}, {limits}"
 
 
 def _before(shape: SumsShape) -> list[str]:
@@ -178,7 +189,10 @@ def _load_two(offset: int) -> list[str]:
 
 
 def _results(shape: SumsShape, sums: list[str]) -> list[str]:
-    lines = [f"smmlar {name}, {name}, r10, r11" for name in sums]
+    if shape.shift is None:
+        lines = [f"smmlar {name}, {name}, r10, r11" for name in sums]
+    else:
+        lines = [line for name in sums for line in _shifted(name, shape.shift)]
     lines += [f"ssat {name}, #8, {name}" for name in sums]
     for name in sums:
         if shape.low > -128:
@@ -186,3 +200,19 @@ def _results(shape: SumsShape, sums: list[str]) -> list[str]:
         if shape.high < 127:
             lines += [f"cmp {name}, #{shape.high}", "it gt", f"movgt {name}, #{shape.high}"]
     return lines
+
+
+def _shifted(name: str, shift: int) -> list[str]:
+    """zero point + mulh(sum 2^shift, multiplier), in 64 bits; r11 is free for their lower half."""
+    left = [f"ssat {name}, #{32 - shift}, {name}", f"lsl {name}, {name}, #{shift}"]
+    right = [f"asr {name}, {name}, #{-shift}"]
+    return [
+        *(left if shift > 0 else right if shift < 0 else []),
+        f"smull r11, {name}, {name}, r10",
+        "adds r11, r11, #0x40000000",
+        f"adc {name}, {name}, #0",
+        "lsls r11, r11, #1",
+        f"adc {name}, {name}, {name}",
+        "ldr r11, [sp, #4]",
+        f"qadd {name}, {name}, r11",
+    ]

@@ -23,6 +23,8 @@ def _case(
     low: int = -128,
     high: int = 127,
     largest: float = 0.002,
+    shift: int = 0,
+    most_bias: int = 3000,
     extreme: bool = False,
 ) -> tuple[NodeArguments, Array, Array]:
     """A layer, its input and its result, both [N, H, W, C]."""
@@ -33,7 +35,7 @@ def _case(
     if extreme:
         x[:] = random.choice([-128, 127], x.shape)
         weight[:] = random.choice([-127, 127], weight.shape)
-    bias = random.integers(-3000, 3000, outputs).astype(np.int32)
+    bias = random.integers(-most_bias, most_bias, outputs).astype(np.int32)
     multiplier = (random.uniform(0.3, 1, outputs) * largest * 2**31).astype(np.int32)
     values = {
         "stride": [stride, stride],
@@ -41,7 +43,7 @@ def _case(
         "dilation": [1, 1],
         "groups": channels,
         "input_zero_point": -11,
-        "shift": 0,
+        "shift": shift,
         "zero_point": 7,
         "low": low,
         "high": high,
@@ -71,6 +73,9 @@ _SHAPES: list[dict[str, Any]] = [
     {"rows": 6, "columns": 6, "channels": 8, "low": -20, "high": 90},
     {"rows": 6, "columns": 6, "channels": 8, "largest": 0.9},
     {"rows": 6, "columns": 6, "channels": 8, "extreme": True},
+    {"rows": 6, "columns": 6, "channels": 8, "shift": 3, "largest": 0.001},
+    {"rows": 3, "columns": 3, "channels": 8, "shift": 5, "largest": 0.9, "most_bias": 2**30},
+    {"rows": 3, "columns": 3, "channels": 8, "shift": -2, "largest": 0.02},
 ]
 
 
