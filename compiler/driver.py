@@ -45,6 +45,7 @@ def compile(
     winograd: int = 4,
     half: str = "storage",
     weights: str = "embed",
+    certify: bool = True,
     print_after: str | None = None,
     stop_at: int | None = None,
     dump_dir: str | Path | None = None,
@@ -70,6 +71,8 @@ def compile(
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
+        certify: For microcontrollers: whether to compile and run the C files, where this machine
+            has the tools, so that their header says what stack, flash and instructions they need.
         print_after: Name of a pass, or "all": print the program after it.
         stop_at: Run only the first n passes (the program may then be too raw to compile).
         dump_dir: Directory for the program's text after every pass.
@@ -104,7 +107,7 @@ def compile(
             progress=clock.progress,
         )
     if isinstance(device, Microcontroller):
-        artifact = _to_sources(program, device, name, source, clock)
+        artifact = _to_sources(program, device, name, certify, source, clock)
     else:
         artifact = _to_library(program, device, name, options, weights, source, clock)
     return replace(artifact, stage_seconds=clock.seconds)
@@ -140,7 +143,12 @@ def _to_library(
 
 
 def _to_sources(
-    program: Program, device: Microcontroller, name: str, source: str, clock: "_Clock"
+    program: Program,
+    device: Microcontroller,
+    name: str,
+    certify: bool,
+    source: str,
+    clock: "_Clock",
 ) -> Artifact:
     """C files for a microcontroller."""
     from .c_sources.build import build_sources  # TVM takes a second to import
@@ -153,7 +161,7 @@ def _to_sources(
         lowered = settle(layers, choose_ways(layers.lowered, layers.ways))
         plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN)
     with clock.stage("codegen"):
-        return build_sources(program, lowered, plan, source_sha256=source)
+        return build_sources(program, lowered, plan, certify=certify, source_sha256=source)
 
 
 def _digest(program: Program) -> str:

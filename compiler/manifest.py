@@ -72,6 +72,8 @@ class Sizes:
     arena_bytes: int
     arena_lower_bound_bytes: int  # no memory plan could need less
     macs: int
+    stack_bytes: int = 0  # of a microcontroller's run function; 0 = not known
+    instructions: int = 0  # executed in one inference, on a microcontroller; 0 = not known
 
 
 @dataclass(frozen=True, kw_only=True)

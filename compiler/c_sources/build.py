@@ -1,6 +1,7 @@
 """A lowered program and its memory plan -> the C files of an artifact."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from ... import __version__
@@ -11,14 +12,16 @@ from ..library.build import call_rows, pass_row
 from ..lowering.program import Lowered
 from ..manifest import Manifest, Sizes, file_sha256
 from ..planning import MemoryPlan
+from ..resources.certificate import Certificate
+from ..resources.fit import check_flash, check_ram
+from ..resources.measure import measure
+from ..runners.boards.model import BoardModel
 from ..scratch_folder import ScratchFolder
-from .certificate import certificate_macros
 from .constants import constant_bytes, emit_weights
 from .header import emit_header
 from .interface import interface_of
 from .micro_kernels import emit_kernels
-from .names import c_names
-from .refusals import check_memory
+from .names import CNames, c_names
 from .source import emit_source
 
 _PACKAGES = ("torch", "apache-tvm", "apache-tvm-ffi")
@@ -29,6 +32,7 @@ def build_sources(
     lowered: Lowered,
     plan: MemoryPlan,
     *,
+    certify: bool = True,
     source_sha256: str = "",
     stage_seconds: Mapping[str, float] | None = None,
 ) -> Artifact:
@@ -38,6 +42,8 @@ def build_sources(
         program: After its passes; says what inputs and outputs are.
         lowered: Its layers, with one way for each.
         plan: Where its buffers are.
+        certify: Whether to compile and run the files, if there are the tools, to learn how much
+            stack and code they need and what they execute.
         source_sha256: Hash of the traced program, for the manifest.
         stage_seconds: Times of the compilation's stages, for the report.
 
@@ -47,23 +53,26 @@ def build_sources(
     core, name = lowered.target, lowered.name
     assert isinstance(core, Microcontroller), core
     names, interface = c_names(lowered), interface_of(program)
-    check_memory(lowered, plan, constant_bytes(names.data))
+    certificate = _certificate(lowered, plan, names)
+    check_ram(lowered, plan, certificate, core)
+    check_flash(lowered, certificate, core)
     source = emit_source(lowered, plan, names, __version__)
-    sizes = Sizes(
-        library_bytes=0,
-        code_bytes=0,
-        weights_bytes=constant_bytes(names.data),
-        arena_bytes=plan.arena_bytes,
-        arena_lower_bound_bytes=plan.lower_bound_bytes,
-        macs=sum(call.macs for call in lowered.calls),
-    )
-    macros = certificate_macros(name, sizes)
+
+    def header(certificate: Certificate) -> str:
+        return emit_header(name, core, interface, certificate.macros(name, core), __version__)
+
     files = {
-        f"{name}.h": emit_header(name, core, interface, macros, __version__),
+        f"{name}.h": header(certificate),
         f"{name}.c": source.text,
         f"{name}_weights.c": emit_weights(name, names.data, __version__),
         f"{name}_kernels.h": emit_kernels(name, source.kernels, __version__),
     }
+    if certify:
+        measured = measure(_board_model(lowered, plan, files))
+        certificate = replace(certificate, measured=measured)
+        check_ram(lowered, plan, certificate, core)
+        check_flash(lowered, certificate, core)
+        files[f"{name}.h"] = header(certificate)
     scratch = ScratchFolder(f"penjing-{name}-")
     for file, text in files.items():
         (scratch.path / file).write_text(text)
@@ -76,7 +85,7 @@ def build_sources(
         outputs=interface.outputs,
         passes=tuple(pass_row(report) for report in program.reports),
         calls=call_rows(lowered),
-        sizes=sizes,
+        sizes=_sizes(certificate),
         tools={"penjing": __version__, **{package: version(package) for package in _PACKAGES}},
         source_sha256=source_sha256,
         files={file: file_sha256(scratch.path / file) for file in sorted(files)},
@@ -89,4 +98,51 @@ def build_sources(
         pass_seconds=seconds,
         stage_seconds=stage_seconds or {},
         _keep=scratch,
+    )
+
+
+def _certificate(lowered: Lowered, plan: MemoryPlan, names: CNames) -> Certificate:
+    """What can be known without compiling the files."""
+
+    def size(values: Sequence[str]) -> int:
+        return sum(lowered.values[name].spec.nbytes for name in values)
+
+    return Certificate(
+        arena_bytes=plan.arena_bytes,
+        arena_bound_bytes=plan.lower_bound_bytes,
+        input_bytes=size(lowered.inputs),
+        output_bytes=size(lowered.outputs),
+        weights_bytes=constant_bytes(names.data),
+        macs=sum(call.macs for call in lowered.calls),
+    )
+
+
+def _sizes(certificate: Certificate) -> Sizes:
+    measured = certificate.measured
+    return Sizes(
+        library_bytes=0,
+        code_bytes=measured.code_bytes or 0,
+        weights_bytes=certificate.weights_bytes,
+        arena_bytes=certificate.arena_bytes,
+        arena_lower_bound_bytes=certificate.arena_bound_bytes,
+        macs=certificate.macs,
+        stack_bytes=measured.stack.bytes if measured.stack else 0,
+        instructions=measured.instructions or 0,
+    )
+
+
+def _board_model(lowered: Lowered, plan: MemoryPlan, files: Mapping[str, str]) -> BoardModel:
+    core = lowered.target
+    assert isinstance(core, Microcontroller), core
+    sizes = [
+        tuple(lowered.values[name].spec.nbytes for name in names)
+        for names in (lowered.inputs, lowered.outputs)
+    ]
+    return BoardModel(
+        name=lowered.name,
+        core=core,
+        sources=files,
+        input_bytes=sizes[0],
+        output_bytes=sizes[1],
+        arena_bytes=plan.arena_bytes,
     )

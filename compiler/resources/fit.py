@@ -9,6 +9,10 @@ from ..lowering.program import Call, Lowered
 from ..planning import MemoryPlan
 from .certificate import Certificate
 
+_ADVICE = (
+    "a smaller input, stride 2 in the first layers, fewer channels at this layer (prune-channels),"
+    " int8 instead of float32 (quantize), or a core with more memory"
+)
 _SHOWN = 4  # values of the peak that an error lists
 
 
@@ -67,13 +71,13 @@ def check_ram(
         f"arena {certificate.arena_bytes}",
         f"inputs {certificate.input_bytes}",
         f"outputs {certificate.output_bytes}",
-        *([f"stack {certificate.stack.bytes}"] if certificate.stack else []),
+        *([f"stack {stack.bytes}"] if (stack := certificate.measured.stack) else []),
     ]
     raise CompileError(
-        f"the model does not fit the memory of {core.name}: {missing} bytes are missing",
+        f"the model needs {missing} bytes more RAM than {core.name} has",
         at=_describe(lowered.calls[peak.step]) if peak and peak.step >= 0 else "",
         got=f"{' + '.join(needs)} bytes, where {core.ram_bytes} are" + _live(lowered, peak),
-        fix="; ".join([*advice, "a smaller input or fewer channels (prune-channels)"]),
+        fix="; ".join([*advice, _ADVICE]),
     )
 
 
@@ -86,14 +90,16 @@ def check_flash(lowered: Lowered, certificate: Certificate, core: Microcontrolle
     missing = certificate.flash_bytes - core.flash_bytes
     if not core.flash_bytes or missing <= 0:
         return
-    code = "" if certificate.code_bytes is None else f" + code {certificate.code_bytes}"
+    code_bytes = certificate.measured.code_bytes
+    code = "" if code_bytes is None else f" + code {code_bytes}"
     largest = max(lowered.calls, key=lambda call: _weights_of(lowered, call), default=None)
     raise CompileError(
-        f"the model does not fit the flash of {core.name}: {missing} bytes are missing",
+        f"the model needs {missing} bytes more flash than {core.name} has",
         at=_describe(largest) if largest else "",
         got=f"weights {certificate.weights_bytes}{code} bytes, where {core.flash_bytes} are"
         + (f"; {_weights_of(lowered, largest)} of them in this layer" if largest else ""),
-        fix="fewer channels (prune-channels), or int8 weights (quantize) if they are float",
+        fix="fewer channels (prune-channels), int8 instead of float32 (quantize), or a core with"
+        " more flash",
     )
 
 

@@ -1,16 +1,9 @@
 """How deep the stack of a C function gets, from the frames and calls that gcc reports."""
 
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from ...targets.microcontrollers import Microcontroller
 from ..errors import CompileError
-from ..runners.boards.board import SUPPORT
-from ..runners.boards.image import COMPILE_OPTIONS
-from ..runners.boards.toolchain import toolchains
 
 # Frames of what is linked from elsewhere: a little more than the deepest of newlib (memcpy on
 # Armv6-M: 20 bytes) and of libgcc 12.2 (division of 64 bits on Armv6-M: 104 bytes).
@@ -27,12 +20,10 @@ class StackUse:
     Attributes:
         bytes: At most that many, with all that it calls.
         path: The functions on the stack then, the outermost first.
-        compiler: Which compiler's frames these are.
     """
 
     bytes: int
     path: tuple[str, ...]
-    compiler: str = ""
 
 
 @dataclass
@@ -97,38 +88,3 @@ class CallGraph:
 
 def _short(function: str) -> str:
     return function.rpartition(":")[2].partition(".")[0]
-
-
-def stack_use(
-    core: Microcontroller,
-    sources: Mapping[str, str | bytes],
-    function: str,
-    *,
-    options: Sequence[str] = (),
-) -> StackUse | None:
-    """The stack that a function of some C files needs when gcc compiles them; None without gcc.
-
-    Args:
-        core: What they are compiled for.
-        sources: File names and texts.
-        function: Whose stack.
-        options: Of the compiler, after its usual ones (-O2).
-
-    Raises:
-        CompileError: gcc failed, or the depth has no bound.
-    """
-    gcc = next((tool for tool in toolchains(core) if tool.command[0].endswith("gcc")), None)
-    if gcc is None:
-        return None
-    graph = CallGraph()
-    with tempfile.TemporaryDirectory(prefix="penjing-stack-") as name:
-        folder = Path(name)
-        (folder / "string.h").write_bytes((SUPPORT / "string.h").read_bytes())
-        for file, text in sources.items():
-            (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
-        for file in (file for file in sources if file.endswith(".c")):
-            arguments = [*COMPILE_OPTIONS, *options, "-I.", "-fcallgraph-info=su", "-c", file]
-            gcc.run([*arguments, "-o", f"{Path(file).stem}.o"], folder)
-            graph.read((folder / f"{Path(file).stem}.ci").read_text())
-    deepest = graph.deepest(function)
-    return StackUse(deepest.bytes, deepest.path, gcc.version)

@@ -13,7 +13,9 @@ from penjing.compiler.lowering.program import Lowered
 from penjing.compiler.planning import MemoryPlan, plan_memory
 from penjing.compiler.resources.certificate import Certificate
 from penjing.compiler.resources.fit import check_flash, check_ram, find_peak
-from penjing.compiler.resources.stack import CallGraph, StackUse, stack_use
+from penjing.compiler.resources.measure import Measured, measure
+from penjing.compiler.resources.stack import CallGraph, StackUse
+from penjing.compiler.runners.boards.model import BoardModel, ModelOnBoard, stack_bytes
 from penjing.targets.microcontrollers import CORTEX_M4, Microcontroller
 
 from ..lowered_builder import LoweredBuilder
@@ -55,21 +57,55 @@ def test_stacks_without_a_bound_are_refused() -> None:
         graph.read(_GRAPH.replace("80 bytes (static)", "80 bytes (dynamic)"))
 
 
-@needs_gcc
-def test_frames_of_several_files_are_added() -> None:
-    first = (
-        "void second(int *x);\nint run(int n);\n"
-        "int run(int n)\n{\n    int a[20];\n    a[n] = n;\n    second(a);\n    return a[3];\n}\n"
+def model(*, frame: int, name: str = "net") -> BoardModel:
+    """A model whose run function calls one of another file with a frame of so many words."""
+    run = (
+        "void second(volatile int *x);\n"
+        f"int {name}_run(const void *const *in, void *const *out, void *arena, unsigned long n);\n"
+        f"int {name}_run(const void *const *in, void *const *out, void *arena, unsigned long n)\n"
+        "{\n    volatile int a[20];\n    a[3] = *(const signed char *)in[0] + (arena != 0 && n);\n"
+        "    second(a);\n    *(signed char *)out[0] = (signed char)a[0];\n    return 0;\n}\n"
     )
     second = (
-        "void second(int *x);\nvoid third(volatile int *x);\n"
-        "void second(int *x)\n{\n    volatile int a[30];\n    a[1] = *x;\n    *x = a[2];\n}\n"
+        "void second(volatile int *x);\n"
+        f"void second(volatile int *x)\n{{\n    volatile int a[{frame}];\n    a[0] = 1;\n"
+        "    *x = a[0];\n}\n"
     )
-    use = stack_use(CORTEX_M4, {"a.c": first, "b.c": second}, "run")
-    assert use is not None
-    assert use.path == ("run", "second")
-    assert 200 <= use.bytes <= 240
-    assert "gcc" in use.compiler
+    return BoardModel(
+        name=name,
+        core=CORTEX_M4,
+        sources={"a.c": run, "b.c": second},
+        input_bytes=(8,),
+        output_bytes=(8,),
+        arena_bytes=8,
+    )
+
+
+@needs_gcc
+def test_frames_of_several_files_are_added() -> None:
+    found = measure(model(frame=30))
+    assert found.stack is not None
+    assert found.code_bytes is not None
+    assert found.stack.path == ("net_run", "second")
+    assert 200 <= found.stack.bytes <= 240
+    assert 40 <= found.code_bytes <= 120
+    assert "gcc" in found.tools[0]
+
+
+@needs_gcc
+@pytest.mark.qemu
+def test_the_stack_that_a_model_touches_is_within_the_certificate() -> None:
+    small = model(frame=60)
+    found = measure(small)
+    run = ModelOnBoard(small).run(bytes(8), count=True)
+    assert found.stack is not None
+    assert found.stack.bytes - 100 <= stack_bytes(run) <= found.stack.bytes
+    assert found.instructions == run.instructions[0]
+
+
+def test_without_tools_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENJING_CC", "no-such-compiler")
+    assert measure(model(frame=1)) == Measured()
 
 
 def two_layers() -> tuple[Lowered, MemoryPlan]:
@@ -90,9 +126,9 @@ def certificate(plan: MemoryPlan, stack: StackUse | None = None) -> Certificate:
         output_bytes=4,
         weights_bytes=300,
         macs=12345,
-        stack=stack,
-        code_bytes=2000,
-        instructions=99999,
+        measured=Measured(
+            code_bytes=2000, stack=stack, instructions=99999, tools=("gcc 1, -O2", "QEMU b")
+        ),
     )
 
 
@@ -115,7 +151,7 @@ def test_a_model_without_enough_memory_is_refused_by_the_layer_at_the_peak() -> 
     check_ram(lowered, plan, needs, CORTEX_M4)
     with pytest.raises(CompileError) as error:
         check_ram(lowered, plan, needs, limited(ram=6000), ["smaller images"])
-    assert "178 bytes are missing" in error.value.what
+    assert "needs 178 bytes more RAM" in error.value.what
     assert error.value.at == "layer1 (test.k1)"
     assert "arena 6064 + inputs 10 + outputs 4 + stack 100" in error.value.got
     assert "5000 the result of layer1 (test.k1), 1000 the result of layer0" in error.value.got
@@ -127,7 +163,7 @@ def test_a_model_without_enough_flash_is_refused_by_its_largest_layer() -> None:
     check_flash(lowered, certificate(plan), limited(flash=2300))
     with pytest.raises(CompileError) as error:
         check_flash(lowered, certificate(plan), limited(flash=2048))
-    assert "252 bytes are missing" in error.value.what
+    assert "needs 252 bytes more flash" in error.value.what
     assert error.value.at == "layer1 (test.k1)"
     assert "300 of them in this layer" in error.value.got
 
@@ -143,7 +179,7 @@ def test_the_header_checks_the_memories_of_the_target(tmp_path: Path) -> None:
     _, plan = two_layers()
     needs = certificate(plan, StackUse(100, ("run", "layer")))
     text = needs.macros("net", limited(ram=8192, flash=4096))
-    assert "#define NET_STACK_BYTES 100u /* deepest: run > layer */" in text
+    assert "#define NET_STACK_BYTES 100u /* deepest in run > layer */" in text
     assert "#define NET_RAM_BYTES 6178u" in text
     assert "#define NET_MACS 12345u" in text
     assert "#define NET_INSTRUCTIONS 99999u" in text
