@@ -3,6 +3,6 @@
 Modules that `lowers_layer` registers functions of are imported here.
 """
 
-from . import dense, depthwise
+from . import dense, depthwise, pointwise
 
-__all__ = ["dense", "depthwise"]
+__all__ = ["dense", "depthwise", "pointwise"]
