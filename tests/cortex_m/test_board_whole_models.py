@@ -1,0 +1,43 @@
+"""MLPerf Tiny on the emulated boards: the bytes of PyTorch, within the budgets of each core."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.micro import compiled, inputs, quantized, sizes
+from benchmarks.tiny import TINY
+from penjing.targets.microcontrollers import CORES
+
+# Most millions of instructions of one inference.
+BUDGETS = {
+    "cortex-m4": {"resnet8": 15.0, "mobilenet_v1": 12.0, "ds_cnn": 3.9, "autoencoder": 0.36},
+    "cortex-m7": {"resnet8": 15.0, "mobilenet_v1": 12.0, "ds_cnn": 3.9, "autoencoder": 0.36},
+}
+OTHERS = [(name, core.name) for name in TINY for core in CORES]
+OTHERS.remove(("autoencoder", "cortex-m4"))
+
+
+def _check(network: str, core: str) -> None:
+    artifact, program = compiled(network, core), quantized(network)
+    extremes = tuple(torch.where(x > 0, 127, -128).to(torch.int8) for x in inputs(network))
+    for given in (inputs(network), extremes):
+        wanted = program.run_flat(*given)
+        for array, tensor in zip(artifact.run(*given), wanted, strict=True):
+            np.testing.assert_array_equal(array, tensor.numpy())
+    count = artifact.count_instructions(*inputs(network))
+    assert count <= 1e6 * BUDGETS.get(core, {}).get(network, np.inf)
+    assert sum(row.cost for row in artifact.profile(*inputs(network)).rows) <= count
+    assert sizes(artifact)["code"] <= 20_000
+    assert artifact.measure_stack(*inputs(network)) <= 512
+
+
+@pytest.mark.qemu
+def test_a_network_on_a_board() -> None:
+    _check("autoencoder", "cortex-m4")
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize(("network", "core"), OTHERS)
+def test_every_network_on_every_core(network: str, core: str) -> None:
+    _check(network, core)
