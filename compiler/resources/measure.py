@@ -51,7 +51,7 @@ def measure(model: BoardModel) -> Measured:
 def _measure_objects(model: BoardModel, toolchain: Toolchain) -> tuple[int, StackUse | None]:
     """Bytes of code, and the stack of the run function."""
     is_gcc = toolchain.command[0].endswith("gcc")
-    options = ["-fcallgraph-info=su"] if is_gcc else []
+    options = ["-fcallgraph-info=su", "-save-temps=obj"] if is_gcc else []
     graph, code_bytes = CallGraph(), 0
     with tempfile.TemporaryDirectory(prefix="penjing-measure-") as name:
         folder = Path(name)
@@ -65,6 +65,7 @@ def _measure_objects(model: BoardModel, toolchain: Toolchain) -> tuple[int, Stac
             code_bytes += Elf(made.read_bytes()).section_bytes(".text")
             if is_gcc:
                 graph.read(made.with_suffix(".ci").read_text())
+                graph.read_assembly(made.with_suffix(".s").read_text())
     return code_bytes, graph.deepest(f"{model.name}_run") if is_gcc else None
 
 

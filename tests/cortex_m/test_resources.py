@@ -81,6 +81,30 @@ def model(*, frame: int, name: str = "net") -> BoardModel:
     )
 
 
+_ASSEMBLY = """\
+    .type   inner.isra.0, %function
+inner.isra.0:
+    push {r4, r5}
+@ 30 "net_kernels.h" 1
+    push {r4-r11, lr}
+.rept 2
+    ldr r4, [sp, #4]
+.endr
+1:
+    str r0, [sp, #-8]!
+    sub sp, sp, #24
+@ 0 "" 2
+    sub sp, sp, #400
+"""
+
+
+def test_what_inline_assembly_pushes_is_added() -> None:
+    graph = CallGraph()
+    graph.read(_GRAPH)
+    graph.read_assembly(_ASSEMBLY)
+    assert graph.deepest("run").bytes == 112 + 9 * 4 + 8 + 24
+
+
 @needs_gcc
 def test_frames_of_several_files_are_added() -> None:
     found = measure(model(frame=30))
