@@ -1,5 +1,6 @@
 """Compiled C files on this computer: built with warnings as errors and sanitizers, and run."""
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +57,7 @@ def quantized(
     return optimize(trace(model.eval(), (x,)), steps, calibration=data, target=target)
 
 
-def run_here(
-    artifact: Artifact, inputs: Sequence[np.ndarray], folder: Path, compiler: str = "gcc"
-) -> list[np.ndarray]:
+def run_here(artifact: Artifact, inputs: Sequence[np.ndarray], folder: Path) -> list[np.ndarray]:
     """The outputs, computed by the C files of an artifact; arrays as PyTorch has them."""
     manifest, name = artifact.manifest, artifact.manifest.name
     artifact.save(folder)
@@ -78,8 +77,10 @@ def run_here(
     files = [f"{name}.c", f"{name}_weights.c", "main.c"]
     sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     subprocess.run(
-        [compiler, *STRICT, "-O1", *sanitize, *files, "-o", "model"], cwd=folder, check=True
+        ["gcc", *STRICT, "-O1", *sanitize, *files, "-o", "model"], cwd=folder, check=True
     )
+    if shutil.which("clang"):
+        subprocess.run(["clang", *STRICT, "-fsyntax-only", *files[:2]], cwd=folder, check=True)
     data = b"".join(
         _stored(array, entry.channels_last).tobytes()
         for array, entry in zip(inputs, manifest.inputs, strict=True)
