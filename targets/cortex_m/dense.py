@@ -11,7 +11,9 @@ from .dense_strips import Strips
 from .dense_vector import vector_layer
 from .layer import Layer, NodeArguments, lowers_layer
 
-_PORTABLE = 3.0  # instructions without the DSP extension, over those with it
+# Instructions of the portable versions over those with the DSP extension: Armv7-M has long
+# products and loads with an offset from a register, Armv6-M neither.
+_ARMV7M, _ARMV6M = 3.0, 8.0
 _WIDEST = 48  # results of a strip where wider ones share nothing
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 
@@ -49,7 +51,7 @@ def _ways(node: NodeArguments, image: DenseImage, core: Microcontroller) -> list
             (image.low, image.high),
         )
         if vector is not None:
-            return [vector]
+            return [_on(core, vector)]
     packed = pack(
         image.arranged(weight),
         constants["bias"],
@@ -63,9 +65,14 @@ def _ways(node: NodeArguments, image: DenseImage, core: Microcontroller) -> list
     orders = (True, False) if shares else (False,)
     ways = [Strips(image, packed, width, slides) for width in _widths(image) for slides in orders]
     layers = [dense_layer(way) for way in _best(way for way in ways if way.most_pixels)]
+    return [_on(core, layer) for layer in layers]
+
+
+def _on(core: Microcontroller, layer: Layer) -> Layer:
+    """The layer with what it costs on a core."""
     if core.has_dsp:
-        return layers
-    return [replace(layer, cost=_PORTABLE * layer.cost) for layer in layers]
+        return layer
+    return replace(layer, cost=layer.cost * (_ARMV7M if core.has_saturation else _ARMV6M))
 
 
 def _widths(image: DenseImage) -> list[int]:

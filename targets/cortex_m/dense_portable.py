@@ -77,6 +77,8 @@ def _products(shape: SumsShape) -> list[str]:
 
 
 def _shared(shape: SumsShape) -> list[str]:
+    if shape.window.length == 4:
+        return _four(shape)
     lines = [
         f"for (int32_t i = 0; i < {shape.window.length}; ++i) {{",
         "    const int32_t both = *w++, second = (int8_t)both;",
@@ -87,6 +89,18 @@ def _shared(shape: SumsShape) -> list[str]:
         lines.append(f"    {_sum(pixel, 0)} += (uint32_t)(x{pixel} * both);")
         lines.append(f"    {_sum(pixel, 1)} += (uint32_t)(x{pixel} * second);")
     return [*lines, "}"]
+
+
+def _four(shape: SumsShape) -> list[str]:
+    """A piece that is too short for a loop."""
+    lines = []
+    for pixel in range(shape.pixels):
+        x = [f"taken[{_offset(shape, pixel)}{j}]" for j in range(4)]
+        both = " + ".join(f"{x[j]} * w[{j}]" for j in range(4))
+        second = " + ".join(f"{x[j]} * (int8_t)w[{j}]" for j in range(4))
+        lines.append(f"{_sum(pixel, 0)} += (uint32_t)({both});")
+        lines.append(f"{_sum(pixel, 1)} += (uint32_t)({second});")
+    return [*lines, "w += 4;"]
 
 
 def _separate(shape: SumsShape) -> list[str]:
