@@ -26,6 +26,8 @@ class Report:
     macs: int
     passes: tuple[dict[str, Any], ...]  # name, options, contract, rewrites, skips, ...
     kernels: tuple[CallEntry, ...]  # one row per call, in the order they run
+    stack_bytes: int = 0  # on a microcontroller; 0 = not known
+    instructions: int = 0  # of one inference on a microcontroller; 0 = not known
     pass_seconds: tuple[float, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -59,15 +61,19 @@ class Report:
     def summary(self) -> str:
         """The totals alone: sizes, work and the time of each stage."""
         kernels = len({row.kernel for row in self.kernels})
+        content = f"code {_bytes(self.code_bytes)}, weights {_bytes(self.weights_bytes)}"
+        whole = f"library  {_bytes(self.library_bytes)}: " if self.library_bytes else "flash    "
         rows = [
             f"{self.name} for {self.target}",
-            f"  library  {_bytes(self.library_bytes)}: code {_bytes(self.code_bytes)},"
-            f" weights {_bytes(self.weights_bytes)}",
+            f"  {whole}{content}",
             f"  arena    {_bytes(self.arena_bytes)}, lower bound of any plan"
             f" {_bytes(self.arena_lower_bound_bytes)}",
             f"  work     {count_text(self.macs)} multiply-adds in {len(self.kernels)} calls"
             f" of {kernels} kernels",
         ]
+        if self.instructions:
+            count = count_text(self.instructions)
+            rows.append(f"  board    {count} instructions, stack {_bytes(self.stack_bytes)}")
         if self.stage_seconds:
             times = (f"{name} {seconds:.1f}" for name, seconds in self.stage_seconds.items())
             rows.append(f"  seconds  {', '.join(times)}")
