@@ -26,7 +26,8 @@ extern "C" {{
  * allocated and nothing is kept between calls. Returns PENJING_OK or what is wrong with the
  * arguments; then nothing has been touched.
  */
-int {name}_run(const void *const *inputs, void *const *outputs, void *arena, size_t arena_bytes);
+int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
+{indent}size_t arena_bytes);
 
 #ifdef __cplusplus
 }}
@@ -64,7 +65,15 @@ def emit_header(
     for kind, entries in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         for index, entry in enumerate(entries):
             lines += ["", *_tensor(f"{prefix}_{kind}{index}", entry)]
-    return "\n".join([*lines, "", _RUN.format(name=name, PREFIX=prefix), "#endif", ""])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            _RUN.format(name=name, PREFIX=prefix, indent=" " * (len(name) + 9)),
+            "#endif",
+            "",
+        ]
+    )
 
 
 def _tensor(prefix: str, entry: TensorEntry) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...targets.cortex_m.layer import MicroKernel
+from ...targets.cortex_m.line_breaks import listed
 from ...targets.cortex_m.print_c import print_function
 from ...targets.cortex_m.print_expression import CannotPrint
 from ..errors import CompileError
@@ -37,7 +38,8 @@ static const size_t input_bytes[] = {{{input_bytes}}}, output_bytes[] = {{{outpu
 """
 
 _RUN = """\
-int {name}_run(const void *const *inputs, void *const *outputs, void *arena, size_t arena_bytes)
+int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
+{indent}size_t arena_bytes)
 {{
     int status = check(inputs, outputs, arena, arena_bytes);
     if (status == PENJING_OK)
@@ -45,7 +47,6 @@ int {name}_run(const void *const *inputs, void *const *outputs, void *arena, siz
     return status;
 }}
 """
-_LINE = 100
 _FOLDER = Path(__file__).parent
 
 
@@ -88,7 +89,7 @@ def emit_source(lowered: Lowered, plan: MemoryPlan, names: CNames, version: str)
         facts,
         (_FOLDER / "checks.c").read_text(),
         _calls(lowered, plan, names),
-        _RUN.format(name=lowered.name),
+        _RUN.format(name=lowered.name, indent=" " * (len(lowered.name) + 9)),
     ]
     return Source("\n".join(parts), kernels)
 
@@ -161,19 +162,13 @@ class _Places:
 
     def call(self, call: Call) -> list[str]:
         """The call of a layer's function, broken between arguments where the line gets long."""
-        start = f"    {self.names.functions[call.kernel]}("
-        lines = [start]
         function = self.lowered.kernels[call.kernel]
+        places = []
         for index, name in enumerate(call.arguments):
             element = str(function.func.params[index].ty.element_type.dtype)
             offset = call.offsets[index] if call.offsets else 0
-            text = self.find(name, offset, C_TYPES.get(element, "void"))
-            text += ", " if index + 1 < len(call.arguments) else ");"
-            if len(lines[-1]) + len(text.rstrip()) > _LINE:
-                lines[-1] = lines[-1].rstrip()
-                lines.append(" " * 8)
-            lines[-1] += text
-        return lines
+            places.append(self.find(name, offset, C_TYPES.get(element, "void")))
+        return listed(f"    {self.names.functions[call.kernel]}(", places, ");")
 
     def find(self, name: str, offset: int, ctype: str) -> str:
         """A pointer into a value, some elements from its start; only the arena has such values."""

@@ -33,6 +33,7 @@ from .program import Call, Lowered, Value
 from .region import Argument, weight_array
 
 IMAGE_RANK = 4
+_C_NAMES = {"input": "x", "self": "x", "y": "other"}  # y is the result
 Progress = Callable[[str, float], None]
 
 
@@ -235,5 +236,5 @@ def _parameter_name(argument: Argument, region: Region) -> str:
     for node in region.nodes:
         for name, value in arguments_of(node).items():
             if value is source:
-                return {"input": "x", "self": "x", "other": "other"}.get(name, name)
+                return _C_NAMES.get(name, name)
     return "x"

@@ -8,9 +8,9 @@ from typing import Any
 from tvm import ir, tirx
 
 from .layer import MicroKernel
+from .line_breaks import broken, listed
 from .print_expression import C_TYPES, CannotPrint, ExpressionPrinter, dtype_of
 
-_WIDTH = 100
 _IDENTIFIER = re.compile(r"\W+")
 _KEYWORDS = re.compile(
     "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if"
@@ -60,23 +60,9 @@ def print_function(
     printer.find_constness(func.params[:read])
     printer.statement(func.body)
     lines = [f"/* {comment} */"] if comment else []
-    lines += _wrapped(f"static void {symbol}(", parameters, ")")
+    lines += listed(f"static void {symbol}(", parameters, ")")
     lines += ["{", *printer.lines, "}"]
     return CFunction("\n".join(lines) + "\n", tuple(printer.expressions.helpers.values()))
-
-
-def _wrapped(start: str, parts: list[str], end: str) -> list[str]:
-    """A list in parentheses, broken where lines get long."""
-    lines, indent = [start], " " * len(start)
-    if len(indent) > _WIDTH // 2:
-        indent = " " * 8
-    for index, part in enumerate(parts):
-        text = part + (", " if index + 1 < len(parts) else end)
-        if len(lines[-1]) + len(text.rstrip()) > _WIDTH:
-            lines[-1] = lines[-1].rstrip()
-            lines.append(indent)
-        lines[-1] += text
-    return lines
 
 
 @dataclass
@@ -171,7 +157,7 @@ class _Printer:
             if name in ("call_extern", "call_pure_extern"):
                 arguments = [self.expressions.text(each) for each in call.args[1:]]
                 start = f"{'    ' * self.depth}{call.args[0].value}("
-                self.lines += _wrapped(start, arguments, ");")
+                self.lines += listed(start, arguments, ");")
                 return
             self._line(f"{self.expressions.text(call)};")
 
@@ -225,7 +211,7 @@ class _Printer:
             del entries[length:]
 
     def _line(self, text: str) -> None:
-        self.lines.append("    " * self.depth + text)
+        self.lines += broken("    " * self.depth + text)
 
     def _name_of(self, var: Any) -> str:
         for other, name in reversed(self._names):
