@@ -116,7 +116,13 @@ def _places(layer: Layer) -> list[_Place]:
 
 def _program(node: NodeArguments, layer: Layer, inputs: Sequence[Array], expected: Array) -> str:
     places, read = _places(layer), len(node.inputs) + len(layer.constants)
-    printed = print_function(layer.func, "layer", read=read, restrict=len(places) == 1)
+    printed = print_function(
+        layer.func,
+        "layer",
+        read=read,
+        restrict=len(places) == 1,
+        micro_kernels=[kernel.name for kernel in layer.micro_kernels],
+    )
     kernels = dict.fromkeys((*printed.helpers, *layer.micro_kernels))
     arrays = [_array(f"constant_{i}", data) for i, data in enumerate(layer.constants)]
     arrays += [_array(f"value_{i}", data) for i, data in enumerate(inputs)]
