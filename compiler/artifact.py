@@ -18,6 +18,7 @@ from .input_arrays import as_arrays, as_result
 from .manifest import FORMAT, Manifest, file_sha256
 from .profile import Profile, ProfileRow
 from .report import Report
+from .runners.boards.project import project_files
 from .runners.boards.runner import BoardRunner
 from .runners.counting import InstructionCount, count_instructions
 from .runners.emulated import EmulatedRunner
@@ -114,30 +115,56 @@ class Artifact:
         """Sizes, passes and kernel calls; `print` shows a table."""
         return Report.of(self.manifest, self.pass_seconds, self.stage_seconds)
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, project: bool = False) -> None:
         """Write the library, header, source and manifest to a directory, made if it is missing.
 
         Files appear complete or not at all, the manifest last.
 
+        Args:
+            directory: Where the files go.
+            project: For microcontrollers, also a CMake project that builds a program around the
+                model and runs it under QEMU; its README.md says how.
+
         Raises:
-            CompileError: The directory cannot be written.
+            CompileError: The directory cannot be written, or there is no project for the target.
         """
         directory = Path(directory)
+        extra = self._project() if project else {}
         try:
-            self._save(directory)
+            self._save(directory, extra)
         except OSError as error:
             raise CompileError(
                 "cannot write the artifact", at=str(directory), got=error.strerror or str(error)
             ) from error
 
-    def _save(self, directory: Path) -> None:
+    def _save(self, directory: Path, extra: Mapping[str, str]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         files = [*self.manifest.files, f"{self.manifest.name}.json"]
         with tempfile.TemporaryDirectory(dir=directory, prefix=".penjing-") as temporary:
             for file in files:
                 _copy(self.folder / file, Path(temporary, file))
-            for file in files:
+            for file, text in extra.items():
+                Path(temporary, file).parent.mkdir(exist_ok=True)
+                Path(temporary, file).write_text(text)
+            for file in (*extra, *files):
+                (directory / file).parent.mkdir(exist_ok=True)
                 Path(temporary, file).replace(directory / file)
+
+    def _project(self) -> dict[str, str]:
+        target = self.manifest.target
+        if not isinstance(target, Microcontroller):
+            raise CompileError(
+                "there are projects for microcontrollers only",
+                got=target.name,
+                fix="leave out project: the saved library and header are all that a program needs",
+            )
+        return project_files(
+            self.manifest.name,
+            target,
+            sources=[file for file in self.manifest.files if file.endswith(".c")],
+            inputs=len(self.manifest.inputs),
+            outputs=len(self.manifest.outputs),
+        )
 
     def _arrays(self, inputs: Sequence[Any], by_name: Mapping[str, Any]) -> list[np.ndarray]:
         return as_arrays(inputs, by_name, self.manifest.inputs)

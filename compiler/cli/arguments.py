@@ -92,6 +92,11 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         default="embed",
         help="inside the library, or in a file of their own that the caller maps",
     )
+    parser.add_argument(
+        "--project",
+        action="store_true",
+        help="for microcontrollers: also a CMake project that runs the model under QEMU",
+    )
     _add_tracing(parser)
     parser.add_argument(
         "--calibration",

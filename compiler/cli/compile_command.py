@@ -35,7 +35,7 @@ def run(options: Namespace) -> None:
             dump_dir=options.dump_dir,
             progress=progress,
         )
-        artifact.save(options.output)
+        artifact.save(options.output, project=options.project)
     if options.json:
         print(json.dumps(artifact.report.to_json(), indent=1))
     else:

@@ -95,6 +95,23 @@ def test_real_numbers_are_rounded_to_the_steps_of_an_input() -> None:
         as_arrays((x,), {}, [TensorEntry(name="x", spec=TensorSpec((6,), "int8"))])
 
 
+def test_a_project_is_saved_around_the_files(ramp: Artifact, tmp_path: Path) -> None:
+    (ramp.folder / "ramp.json").write_text("{}")
+    ramp.save(tmp_path / "saved", project=True)
+    saved = {str(path.relative_to(tmp_path / "saved")) for path in tmp_path.glob("saved/**/*")}
+    assert {"ramp.c", "ramp.json", "CMakeLists.txt", "main.c", "board/board.ld"} <= saved
+    assert "add_library(ramp STATIC ramp.c)" in (tmp_path / "saved/CMakeLists.txt").read_text()
+    ramp.save(tmp_path / "plain")
+    assert {path.name for path in tmp_path.glob("plain/*")} == {"ramp.c", "ramp.json"}
+
+
+def test_there_are_projects_for_microcontrollers_only(ramp: Artifact, tmp_path: Path) -> None:
+    object.__setattr__(ramp.manifest, "target", targets.get("arm-a72"))
+    with pytest.raises(CompileError, match="projects for microcontrollers only"):
+        ramp.save(tmp_path / "saved", project=True)
+    assert not (tmp_path / "saved").exists()
+
+
 def test_the_stack_is_measured_on_microcontrollers_only(ramp: Artifact) -> None:
     object.__setattr__(ramp.manifest, "target", targets.get("arm-a72"))
     with pytest.raises(CompileError, match="on microcontrollers only"):

@@ -51,15 +51,20 @@ _CASES: dict[str, Case] = {
 }
 
 
+_CORES = ("cortex-m4", "cortex-m55")
+
+
+@pytest.mark.parametrize("target", _CORES)
 @pytest.mark.parametrize("name", _CASES)
-def test_portable_layers_give_the_bytes_of_the_operator(name: str) -> None:
-    _check(name, "cortex-m4", on_board=False)
+def test_portable_layers_give_the_bytes_of_the_operator(name: str, target: str) -> None:
+    _check(name, target, on_board=False)
 
 
 @pytest.mark.qemu
+@pytest.mark.parametrize("target", _CORES)
 @pytest.mark.parametrize("name", _CASES)
-def test_layers_on_boards_give_the_bytes_of_the_operator(name: str) -> None:
-    _check(name, "cortex-m4", on_board=True)
+def test_layers_on_boards_give_the_bytes_of_the_operator(name: str, target: str) -> None:
+    _check(name, target, on_board=True)
 
 
 @pytest.mark.qemu

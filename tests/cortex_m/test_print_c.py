@@ -26,7 +26,7 @@ def test_loops_sums_and_calls_read_like_c() -> None:
         call("store", y.at(2), rest << 4),
     ]
     func = function([x, weight, y], body)
-    printed = print_function(func, "net_layer", read=2, comment="a layer")
+    printed = print_function(func, "net_layer", read=2, comment="a layer", micro_kernels=["store"])
     assert printed.text == dedent("""\
         /* a layer */
         static void net_layer(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
@@ -35,7 +35,7 @@ def test_loops_sums_and_calls_read_like_c() -> None:
             for (int32_t k = 0; k < 3; k++) {
                 total += x[k] * (weight[k] - 5);
             }
-            store(y + 2, max_int32(min_int32(total >> 3, 127), -128) * 16);
+            store(y + 2, (int32_t)((uint32_t)max_int32(min_int32(total >> 3, 127), -128) << 4));
         }
         """)
     assert [helper.name for helper in printed.helpers] == ["min_int32", "max_int32"]
