@@ -3,6 +3,6 @@
 Modules that `lowers_layer` registers functions of are imported here.
 """
 
-from . import dense, depthwise, mve_dense, mve_depthwise, pointwise
+from . import dense, depthwise, mve_dense, mve_depthwise, mve_pointwise, pointwise
 
-__all__ = ["dense", "depthwise", "mve_dense", "mve_depthwise", "pointwise"]
+__all__ = ["dense", "depthwise", "mve_dense", "mve_depthwise", "mve_pointwise", "pointwise"]
