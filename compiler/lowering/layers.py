@@ -5,6 +5,7 @@ memory planner chooses; everything else takes the rules of the CPU and becomes s
 of rank 4 are stored channels last, [N, H, W, C], inputs and outputs among them.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,7 +85,9 @@ def lower_layers(
         for node in region.inputs
         if node.op == "get_attr"
     }
-    kernels = _ScalarKernels(name, core, KernelOptions(), weights, images_channels_last(todo))
+    kernels = _ScalarKernels(
+        name, core, KernelOptions(winograd=0), weights, images_channels_last(todo)
+    )
     builder = _LayerBuilder(program, kernels)
     for index, region in enumerate(todo):
         if progress is not None:
@@ -234,6 +237,8 @@ def _parameter_name(argument: Argument, region: Region) -> str:
         return "table"
     source = region.inputs[argument.region_input]
     for node in region.nodes:
+        if node.target is operator.getitem:
+            continue
         for name, value in arguments_of(node).items():
             if value is source:
                 return _C_NAMES.get(name, name)
