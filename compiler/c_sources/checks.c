@@ -19,10 +19,13 @@ static int check(const void *const *inputs, void *const *outputs, const void *ar
     for (int o = 0; o < OUTPUTS; o++)
         if (outputs == NULL || outputs[o] == NULL)
             return PENJING_NULL_OUTPUT;
-    if (arena == NULL && ARENA_BYTES != 0)
+#if ARENA_BYTES > 0
+    if (arena == NULL)
         return PENJING_NULL_ARENA;
     if (arena_bytes < ARENA_BYTES)
         return PENJING_SMALL_ARENA;
+#endif
+    (void)arena_bytes;
     if (!is_aligned(arena))
         return PENJING_MISALIGNED_ARENA;
     for (int i = 0; i < INPUTS; i++)

@@ -112,6 +112,7 @@ def _functions(lowered: Lowered, names: CNames) -> tuple[list[str], tuple[MicroK
                 names=function.names,
                 comment=comment(_describe(calls)),
                 restrict=function.distinct,
+                micro_kernels={kernel.name for kernel in function.micro_kernels},
             )
         except CannotPrint as error:
             raise CompileError(

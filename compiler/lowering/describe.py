@@ -4,7 +4,7 @@ import torch
 from torch.fx import Node
 
 from ..ir.layout import channels_last_shape
-from ..ir.program import node_spec
+from ..ir.program import node_spec, node_specs
 from ..ir.rewrite import arguments_of
 
 _WORDS = {
@@ -48,6 +48,7 @@ def _operation(node: Node) -> str:
 
 
 def _shape(node: Node) -> str:
-    shape = node_spec(node).shape
+    specs = node_specs(node)
+    shape = (specs[0] if isinstance(specs, tuple) else specs).shape
     sizes = channels_last_shape(shape) if len(shape) == 4 else shape
     return "x".join(map(str, sizes[1:] if sizes[:1] == (1,) else sizes)) or "one number"

@@ -16,7 +16,7 @@ from ..cpu.flatten import flatten_buffers
 from ..cpu.inline import inline_stages
 from ..cpu.inplace import inplace_pairs
 from ..cpu.lets import lets_to_registers, with_own_variables
-from ..cpu.stages import Stage, stages
+from ..cpu.stages import Stage, stages, touches
 from ..cpu.threads import run_tasks
 
 _TARGET = "c"
@@ -61,9 +61,16 @@ def _scheduled(func: Any, inputs: int) -> tuple[Any, tuple[tuple[int, int], ...]
         _place(sch, stage, outputs)
     for stage in stages(sch):
         if stage.kind == "reduction":
-            first = _reduction_loops(sch, stage)[0]
-            sch.decompose_reduction(stage.block, first)
+            _separate_start(sch, stage)
     return sch.mod["main"], inplace
+
+
+def _separate_start(sch: Any, stage: Stage) -> None:
+    """Set a sum to its first value before its loops, not in their first iteration."""
+    try:
+        sch.decompose_reduction(stage.block, _reduction_loops(sch, stage)[0])
+    except s_tir.ScheduleError:
+        return  # loops around the sum share an axis with it
 
 
 def _place(sch: Any, stage: Stage, outputs: list[Any]) -> None:
@@ -73,11 +80,13 @@ def _place(sch: Any, stage: Stage, outputs: list[Any]) -> None:
     if stage.kind == "reduction" and any(stage.store.buffer.same_as(out) for out in outputs):
         _compute_at(sch, stage.block, sch.cache_write(stage.block, 0, "global"))
         return
-    readers = [other for other in stages(sch) if _reads(other, stage.store.buffer)]
+    buffer = stage.store.buffer
+    others = [other for other in stages(sch) if other.name != stage.name]
+    readers = [other for other in others if touches(other, buffer)]
     if len(readers) != 1 or readers[0].kind != "injective":
         return
     (reader,) = readers
-    loads = [load for load in reader.loads if load.source.same_as(stage.store.buffer)]
+    loads = [load for load in reader.loads if load.source.same_as(buffer)]
     if len(loads) == 1 and math.prod(reader.extents) <= math.prod(stage.extents):
         _compute_at(sch, stage.block, reader.block)
 
@@ -90,10 +99,6 @@ def _compute_at(sch: Any, block: Any, reader: Any) -> None:
         sch.compute_at(block, loops[-1], preserve_unit_loops=True)
     except s_tir.ScheduleError:
         return  # read through an opaque access, or before it is complete
-
-
-def _reads(stage: Stage, buffer: Any) -> bool:
-    return any(load.source.same_as(buffer) for load in stage.loads)
 
 
 def _reduction_loops(sch: Any, stage: Stage) -> list[Any]:

@@ -106,10 +106,10 @@ static inline float {name}_float32(float x)
 """
 
 _FABS = """\
-static inline float fabs_float32(float x)
-{
-    return x < 0.0f ? -x : x;
-}
+static inline {type} fabs_{dtype}({type} x)
+{{
+    return x < 0 ? -x : x;
+}}
 """
 
 
@@ -136,7 +136,9 @@ def _helpers() -> dict[str, dict[str, MicroKernel]]:
             texts[name] = _BITS.format(name=name, to=to, source=source)
     for name, body in _ROUNDING.items():
         texts[f"{name}_float32"] = _ROUND.format(name=name, body=body)
-    texts |= {"sqrt_float32": _SQRT, "fabs_float32": _FABS}
+    for dtype in ("float32", "float64"):
+        texts[f"fabs_{dtype}"] = _FABS.format(type=ctypes[dtype], dtype=dtype)
+    texts["sqrt_float32"] = _SQRT
     return {name: {name: MicroKernel(name, text)} for name, text in texts.items()}
 
 

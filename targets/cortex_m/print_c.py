@@ -1,7 +1,7 @@
 """TIR functions over raw pointers as C99 that a person could have written."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ def print_function(
     names: Sequence[str] = (),
     comment: str = "",
     restrict: bool = True,
+    micro_kernels: Collection[str] = (),
 ) -> CFunction:
     """A PrimFunc over raw pointers as `static void SYMBOL(...)`.
 
@@ -45,11 +46,12 @@ def print_function(
         names: Of the parameters, if not those of the variables.
         comment: One line above it.
         restrict: Whether no two of its pointers are into the same memory.
+        micro_kernels: Names of the functions that it may call.
 
     Raises:
         CannotPrint: It holds something that our C has no form for.
     """
-    printer = _Printer()
+    printer = _Printer(micro_kernels)
     parameters = []
     for index, param in enumerate(func.params):
         const = "const " if index < read else ""
@@ -69,11 +71,12 @@ def print_function(
 class _Printer:
     """Writes statements; variables get names that are free in their scope."""
 
+    micro_kernels: Collection[str]
     lines: list[str] = field(default_factory=list)
     depth: int = 1
 
     def __post_init__(self) -> None:
-        self.expressions = ExpressionPrinter(self._name_of, self._place)
+        self.expressions = ExpressionPrinter(self._name_of, self._place, self.micro_kernels)
         self._names: list[tuple[Any, str]] = []  # variables in scope, pointers among them
         self._scalars: list[tuple[Any, str]] = []  # buffers of one element
         self._views: list[tuple[Any, str]] = []  # buffers that read a pointer as another type
@@ -138,6 +141,11 @@ class _Printer:
             self._inside(otherwise)
         self._line("}")
 
+    def _repeat(self, node: Any) -> None:
+        self._line(f"while ({self.expressions.text(node.condition)}) {{")
+        self._inside(node.body)
+        self._line("}")
+
     def _store(self, node: Any) -> None:
         place = self._element(node.buffer, node.indices)
         text = self.expressions.text(node.value)
@@ -153,10 +161,10 @@ class _Printer:
     def _evaluate(self, node: Any) -> None:
         if isinstance(node.value, ir.Call):
             call = node.value
-            name = str(call.op.name).rpartition(".")[2]
-            if name in ("call_extern", "call_pure_extern"):
+            name = call.args[0].value if str(call.op.name) == "tirx.call_extern" else ""
+            if name in self.micro_kernels:
                 arguments = [self.expressions.text(each) for each in call.args[1:]]
-                start = f"{'    ' * self.depth}{call.args[0].value}("
+                start = f"{'    ' * self.depth}{name}("
                 self.lines += listed(start, arguments, ");")
                 return
             self._line(f"{self.expressions.text(call)};")
@@ -184,7 +192,8 @@ class _Printer:
         self._line(f"{ctype}{name} = ({ctype}){void}{pointer}{shift};")
 
     def _allocation(self, node: Any) -> None:
-        self._scalar(node.buffer, "")
+        zero = "0.0f" if str(node.buffer.ty.dtype) == "float32" else "0"
+        self._scalar(node.buffer, f" = {zero}")  # compilers do not see that all paths set it
 
     def _attribute(self, node: Any) -> None:
         self.statement(node.body)
@@ -244,6 +253,7 @@ class _Printer:
 _STATEMENTS = {
     tirx.SeqStmt: _Printer._sequence,
     tirx.For: _Printer._loop,
+    tirx.While: _Printer._repeat,
     tirx.IfThenElse: _Printer._condition,
     tirx.BufferStore: _Printer._store,
     tirx.Evaluate: _Printer._evaluate,

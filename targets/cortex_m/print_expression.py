@@ -1,11 +1,11 @@
 """TIR expressions as C99, with the parentheses that a person would write.
 
-Where C differs from TIR: operands narrower than 32 bits are computed in 32 and narrowed again, a
-shift to the left of a signed number is a multiplication, and constants have the type that TIR says.
+Where C differs from TIR: operands narrower than 32 bits are computed in 32 and narrowed again,
+numbers are shifted to the left without their signs, and constants have the type that TIR says.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tvm import ir, tirx
@@ -49,12 +49,20 @@ class ExpressionPrinter:
     """Prints expressions and notes which helper functions they call.
 
     Args:
-        names: The C name of a variable, or of the pointer of a buffer.
+        name_of: Gives the C name of a variable.
+        place_of: Gives the C for an element of a buffer.
+        micro_kernels: Functions that may be called by their names.
     """
 
-    def __init__(self, name_of: Callable[[Any], str], place_of: Callable[[Any], str]) -> None:
+    def __init__(
+        self,
+        name_of: Callable[[Any], str],
+        place_of: Callable[[Any], str],
+        micro_kernels: Collection[str],
+    ) -> None:
         self._name_of = name_of
         self._place_of = place_of
+        self._micro_kernels = micro_kernels
         self.helpers: dict[str, MicroKernel] = {}
 
     def text(self, node: Any, least: int = 0) -> str:
@@ -133,8 +141,7 @@ class ExpressionPrinter:
         name = str(node.op.name).rpartition(".")[2]
         arguments = list(node.args)
         if name in ("call_extern", "call_pure_extern"):
-            inside = ", ".join(map(self.text, arguments[1:]))
-            return f"{arguments[0].value}({inside})", ATOM
+            return self._called_by_name(str(arguments[0].value), arguments[1:], node)
         if name == "address_of":
             return self._address(arguments[0])
         if name == "if_then_else":
@@ -149,6 +156,16 @@ class ExpressionPrinter:
             return self._helped(name, node, *arguments)
         raise CannotPrint(f"{node.op.name} of {dtype_of(node)}")
 
+    def _called_by_name(self, name: str, arguments: list[Any], node: Any) -> Written:
+        """A call of a micro-kernel, or of what the C library has and we define ourselves."""
+        texts = list(map(self.text, arguments))
+        if name in self._micro_kernels:
+            return f"{name}({', '.join(texts)})", ATOM
+        helper = f"{name.removesuffix('f')}_{dtype_of(node)}"
+        if helper not in HELPERS:
+            raise CannotPrint(f"a call of {name}")
+        return self.call(helper, *texts)
+
     def _address(self, load: Any) -> Written:
         place = self._place_of(load)
         pointer, _, index = place.partition("[")
@@ -162,8 +179,6 @@ class ExpressionPrinter:
         if is_right or dtype.startswith("u"):
             sign = ">>" if is_right else "<<"
             return f"{self.text(value, UNARY)} {sign} {self.text(count, UNARY)}", SHIFT
-        if isinstance(count, tirx.IntImm):
-            return self._written(value * tirx.const(1 << int(count.value), dtype))
         unsigned = f"(u{C_TYPES[dtype]}){self.text(value, UNARY)}"
         return f"({C_TYPES[dtype]})({unsigned} << {self.text(count, UNARY)})", UNARY
 
