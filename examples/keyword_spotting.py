@@ -1,17 +1,18 @@
 """Teach a small network ten spoken words, quantize it, and run it on an emulated Cortex-M4."""
 
 import argparse
+from typing import Any
 
 import numpy as np
 import torch
-from spoken_words import WORDS, features, say
+from spoken_words import WORDS, features, say  # type: ignore[import-not-found]
 from torch import nn
 
 import penjing
 from penjing.passes import Quantize
 
 
-def layer(inputs: int, outputs: int, kernel: int | tuple[int, int], **options: object) -> nn.Module:
+def layer(inputs: int, outputs: int, kernel: int | tuple[int, int], **options: Any) -> nn.Module:
     convolution = nn.Conv2d(inputs, outputs, kernel, bias=False, **options)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
@@ -40,19 +41,18 @@ def train(model: nn.Module, x: torch.Tensor, labels: torch.Tensor, epochs: int) 
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--epochs", type=int, default=5)
 parser.add_argument("--target", default="cortex-m4,flash=256KB,ram=64KB")
 options = parser.parse_args()
 torch.manual_seed(0)
 (train_x, train_labels), (x, labels) = listen(1500, seed=0), listen(96, seed=1)
 model = ds_cnn()
-train(model, train_x, train_labels, options.epochs)
+train(model, train_x, train_labels, epochs=5)
 artifact = penjing.compile(
     model, (x[:1],), target=options.target, passes=[Quantize()], calibration=train_x[:200].split(50)
 )
 real = model(x).argmax(1)
 board = torch.tensor([int(artifact.run(sample)[0].argmax()) for sample in x.split(1)])
-for name, found in (("PyTorch, float32", real), ("Cortex-M4, int8", board)):
+for name, found in (("PyTorch, float32", real), (f"{artifact.report.target}, int8", board)):
     print(f"{name}: accuracy {(found == labels).float().mean():.3f}")
 print(f"the same word for {int((real == board).sum())} of {len(x)}")
 print(f"{artifact.count_instructions(x[:1]):,} instructions for each word")
