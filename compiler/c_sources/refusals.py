@@ -8,7 +8,7 @@ from ..errors import CompileError
 from ..ir.program import Program, node_specs, origin_of
 from ..ir.tensor_spec import TensorSpec
 
-_INTEGER_OPERATORS = "penjing"
+_MADE_BY_PASSES = ("penjing.", "quantized_decomposed.")
 
 
 def check_integers(program: Program) -> None:
@@ -21,14 +21,15 @@ def check_integers(program: Program) -> None:
     real = [node for node in calls if _is_real(node)]
     if not real:
         return
-    if not any(str(node.target).startswith(_INTEGER_OPERATORS) for node in calls):
+    others = [node for node in real if not str(node.target).startswith(_MADE_BY_PASSES)]
+    if not any(str(node.target).startswith(_MADE_BY_PASSES[0]) for node in calls):
         warnings.warn(
             "the model computes with real numbers: on a microcontroller, int8 is faster and"
             ' smaller (passes="quantize", calibration=...)',
             stacklevel=3,
         )
         return
-    node = real[0]
+    node = (others or real)[0]
     raise CompileError(
         f"an int8 model computes {node.target} with real numbers",
         at=str(origin_of(node)),
