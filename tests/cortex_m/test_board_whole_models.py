@@ -12,6 +12,7 @@ from penjing.targets.microcontrollers import CORES
 BUDGETS = {
     "cortex-m4": {"resnet8": 15.0, "mobilenet_v1": 12.0, "ds_cnn": 3.9, "autoencoder": 0.36},
     "cortex-m7": {"resnet8": 15.0, "mobilenet_v1": 12.0, "ds_cnn": 3.9, "autoencoder": 0.36},
+    "cortex-m55": {"resnet8": 4.92, "mobilenet_v1": 6.61, "ds_cnn": 1.87, "autoencoder": 0.36},
 }
 OTHERS = [(name, core.name) for name in TINY for core in CORES]
 OTHERS.remove(("autoencoder", "cortex-m4"))
