@@ -3,6 +3,14 @@
 Modules that `lowers_layer` registers functions of are imported here.
 """
 
-from . import dense, depthwise, mve_dense, mve_depthwise, mve_pointwise, pointwise
+from . import averages, dense, depthwise, mve_dense, mve_depthwise, mve_pointwise, pointwise
 
-__all__ = ["dense", "depthwise", "mve_dense", "mve_depthwise", "mve_pointwise", "pointwise"]
+__all__ = [
+    "averages",
+    "dense",
+    "depthwise",
+    "mve_dense",
+    "mve_depthwise",
+    "mve_pointwise",
+    "pointwise",
+]

@@ -42,12 +42,47 @@ def _rescale(count: int) -> Case:
     return _case("penjing.rescale_int8", [x], result.numpy(), values)
 
 
+def _images(op: str, x: Array, result: torch.Tensor, values: dict[str, Any]) -> Case:
+    """A case on images, which are channels last in layers."""
+    return _case(op, [_last(x)], _last(result.numpy()), values)
+
+
+def _last(image: Array) -> Array:
+    return np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+
+
+def _mean(rows: int, columns: int, channels: int, factor: float = 0.9, low: int = -128) -> Case:
+    x = _int8(1, channels, rows, columns)
+    values = _requantizing(factor / (rows * columns), low)
+    result = ops.mean_int8(torch.from_numpy(x), [2, 3], True, **values)
+    return _images("penjing.mean_int8", x, result, {"dim": [1, 2], "keepdim": True, **values})
+
+
+def _average_pool(size: int, kernel: int, stride: int, factor: float = 0.8) -> Case:
+    x = _int8(1, 8, size, size + 1)
+    values = {"kernel_size": [kernel] * 2, "stride": [stride] * 2, "padding": [0, 0]}
+    values |= _requantizing(factor / kernel**2)
+    result = ops.avg_pool_int8(torch.from_numpy(x), **values)
+    return _images("penjing.avg_pool_int8", x, result, values)
+
+
+def _requantizing(scale: float, low: int = -128) -> dict[str, Any]:
+    values = {"input_zero_point": -17, "multiplier": round(scale * 2**31), "shift": 0}
+    return {**values, "zero_point": 11, "low": low, "high": 127}
+
+
 _CASES: dict[str, Case] = {
     "add": _add(64),
     "add of an odd number": _add(23),
     "add of three": _add(3),
     "add with limits": _add(50, -30, 101),
     "rescale": _rescale(45),
+    "mean": _mean(5, 7, 8),
+    "mean of many": _mean(23, 25, 4),
+    "mean with limits": _mean(8, 8, 16, low=-20),
+    "average pool": _average_pool(6, 2, 2),
+    "average pool, large factor": _average_pool(6, 2, 2, factor=3.5),
+    "average pool, overlapping": _average_pool(7, 3, 2),
 }
 
 
