@@ -152,10 +152,8 @@ class _Body:
 
     def _fill(self, row: Index, count: int) -> Any:
         """Rows of the window that hold the zero point."""
-        way = self.way
-        both = (way.image.input_zero_point & 0xFFFF) * 0x10001
-        value = both - (1 << 32) if both >= 1 << 31 else both
-        return call("fill_pairs", self.rows.at(row * way.row), count * way.row // 2, value)
+        pairs, at = count * self.way.row // 2, self.rows.at(row * self.way.row)
+        return call("fill_pairs", at, pairs, self.way.image.input_zero_point)
 
     def _sums(self, y: Index, first: Index, width: int) -> list[Any]:
         statements, done = [], 0

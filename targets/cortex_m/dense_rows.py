@@ -39,13 +39,18 @@ class Widening:
             return np.arange(self.channels)
         return np.arange(self.elements).reshape(-1, 4)[:, [0, 2, 1, 3]].reshape(-1)
 
-    def cost(self, pixels: float) -> float:
-        """Instructions of a call with the DSP extension, about."""
+    def cost(self, pixels: int) -> int:
+        """Instructions of a call with the DSP extension."""
+        count = max(pixels, 0) * self.counts
+        whole, rest = divmod(count, 4)
         if self.channels % 4 == 0:
-            return 14 + 0.75 * self.channels * pixels
+            return 6 + 12 * whole + 6 * rest
         if self.channels <= 2:
-            return 20 + 2.25 * self.channels * pixels
-        return 20 + (4.5 if self.channels == 3 else 5.0 * self.elements) * pixels
+            return 6 + 9 * whole + 4 * rest
+        if self.channels == 3:
+            whole, rest = divmod(max(count - 1, 0), 4)
+            return 11 + 18 * whole + 6 * rest
+        return 8 + count * 3 * self.elements
 
 
 def widening(channels: int) -> Widening:
@@ -207,6 +212,7 @@ def fill_kernel() -> MicroKernel:
     """void fill_pairs(y, pairs, value): `value` in so many pairs of int16."""
     code: Code = [
         "push {r4-r9}",
+        "pkhbt r2, r2, r2, lsl #16",
         *(f"mov r{i}, r2" for i in range(3, 10)),
         "subs r1, r1, #8",
         "bmi 2f",
@@ -229,7 +235,7 @@ def fill_kernel() -> MicroKernel:
         y[i] = (int16_t)value;
     """
     parameters = ("int16_t *y", "int32_t pairs", "int32_t value")
-    comment = "Fills int16 with a value, whose both halves are equal."
+    comment = "Fills pairs of int16 with a value."
     return MicroKernel("fill_pairs", definition(comment, "fill_pairs", parameters, code, portable))
 
 
@@ -262,6 +268,16 @@ def move_kernel() -> MicroKernel:
     parameters = ("int16_t *y", "const int16_t *x", "int32_t pairs")
     comment = "Moves int16 towards the front."
     return MicroKernel("move_pairs", definition(comment, "move_pairs", parameters, code, portable))
+
+
+def fill_cost(pairs: int) -> int:
+    """Instructions of a call that fills so many."""
+    return 14 + pairs // 8 * 3 + pairs % 8 * 3
+
+
+def move_cost(pairs: int) -> int:
+    """Instructions of a call that moves so many."""
+    return 6 + pairs // 8 * 4 + pairs % 8 * 4
 
 
 def _kernel(comment: str, name: str, counted: str, code: Code, portable: str) -> MicroKernel:

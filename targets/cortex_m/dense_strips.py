@@ -15,12 +15,13 @@ from math import prod
 
 from .dense_image import DenseImage
 from .dense_packing import Packed, Run
+from .dense_rows import fill_cost, move_cost
 from .dense_sums import SumsShape, sums_cost
 from .dense_window import Window
 
-_CALL = 14  # instructions around a call: its arguments, the loop
+_CALL = 12  # instructions around a call: its arguments, the loop
 ALIGNED = 8  # bytes: of inputs, results and rows
-_ROW = 12  # of a row or strip
+_ROW = 4  # of a row or strip
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,26 +119,36 @@ class Strips:
     def cost(self) -> float:
         """Executed instructions with the DSP extension, about."""
         image = self.image
-        reach = image.reach[0]
-        below = image.result_size[0]
-        new = reach - self.kept
+        below, reach = image.result_size[0], image.reach[0]
+        pairs = self.row // 2
+        fill = _CALL + fill_cost(pairs * reach) if self.has_border else 0
+        windows = 1 if self.slides else below  # that are filled and widened from the start
+        moved = _CALL + move_cost(pairs * self.kept) if self.kept else 0
         total = 0.0
-        for _, width, count in self.strips():
-            widened = image.widening.cost(min(image.columns_for(width), image.size[1])) + _CALL
-            fill = 0.16 * self.row * reach + 25
-            moves = 0.16 * self.row * self.kept + 25
-            sums = sum(
-                number * (_CALL + sums_cost(self.sums(run, pixels)))
-                for pixels, number in self.blocks(width)
-                for run in self.packed.runs
-            )
-            each = new * widened + sums * image.groups + _ROW
-            once = fill + self.kept * widened
-            if self.slides:
-                total += count * (once + below * (each + moves))
-            else:
-                total += count * below * (each + fill * self.has_border)
+        for first in range(0, image.result_size[1], self.width):
+            width = min(self.width, image.result_size[1] - first)
+            column = first * image.stride[1] - image.padding[1]
+            pixels = min(column + image.columns_for(width), image.size[1]) - max(column, 0)
+            total += self._rows_widened() * (_CALL + image.widening.cost(pixels))
+            total += windows * fill + below * (self._sums_cost(width) + moved + _ROW)
         return total
+
+    def _sums_cost(self, width: int) -> int:
+        """Of all channels of a strip."""
+        return self.image.groups * sum(
+            calls * (_CALL + sums_cost(self.sums(run, pixels)))
+            for pixels, calls in self.blocks(width)
+            for run in self.packed.runs
+        )
+
+    def _rows_widened(self) -> int:
+        """Rows that a column of strips widens: each of them once if it slides."""
+        image = self.image
+        tops = [y * image.stride[0] - image.padding[0] for y in range(image.result_size[0])]
+        if self.slides:
+            return min(tops[-1] + image.reach[0], image.size[0])
+        taps = range(0, image.reach[0], image.dilation[0])
+        return sum(0 <= top + tap < image.size[0] for top in tops for tap in taps)
 
     @property
     def has_border(self) -> bool:

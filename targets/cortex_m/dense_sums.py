@@ -17,7 +17,8 @@ from .layer import MicroKernel
 _NEAR = 1020  # largest offset of LDRD
 _FAR = 4095  # of LDR, STRB
 _MOST_UNROLLED = 16  # steps of four factors
-_CHUNK = 12  # steps in a loop over longer pieces
+_MOST_IN_TAIL = 10  # for less than three pixels, which a row has once
+_CHUNK = 12  # steps in a loop over longer pieces; in tails half of it
 _FRAME = 20  # bytes: window, results, their end, rounding, zero point
 _WEIGHTS, _FACTORS = ("r8", "r9", "r10", "r11"), ("r12", "lr")
 
@@ -65,6 +66,11 @@ class SumsShape:
     def shift(self) -> int:
         """Of the layer."""
         return max(self.left - 1, 0)
+
+    @property
+    def unrolled(self) -> int:
+        """The most steps without a branch."""
+        return _MOST_UNROLLED if self.pixels == 3 else _MOST_IN_TAIL
 
     @property
     def is_aligned(self) -> bool:
@@ -168,7 +174,7 @@ def _nest(shape: SumsShape, nest: list[tuple[int, int]], after: int | None, dept
     steps = shape.window.length // 4 * count
     for other, _ in inner:
         steps *= other
-    if steps <= _MOST_UNROLLED:
+    if steps <= shape.unrolled:
         last = None if after is None else after - (count - 1) * stride
         turns = [stride] * (count - 1) + [last]
         return [item for turn in turns for item in _nest(shape, inner, turn, depth)]
@@ -181,9 +187,10 @@ def _piece(shape: SumsShape, after: int | None, depth: int) -> Code:
     """The steps of a piece."""
     steps = shape.window.length // 4
     ahead = 8 if after is None else after - 8 * (steps - 1)
-    if steps <= _MOST_UNROLLED:
+    if steps <= shape.unrolled:
         return [*_steps(shape, steps - 1), *_step(shape, ahead)]
-    chunk = next((n for n in range(_CHUNK, 5, -1) if steps % n == 0), 8)
+    most = _CHUNK if shape.pixels == 3 else _CHUNK // 2
+    chunk = next((n for n in range(most, 3, -1) if steps % n == 0), most)
     count, rest = divmod(steps, chunk)
     body = _steps(shape, chunk)
     end: Code = [*_steps(shape, rest - 1), *_step(shape, ahead)] if rest else []

@@ -87,7 +87,7 @@ def test_assembly_gives_the_same_bytes_on_a_board(name: str) -> None:
     m4 = core("cortex-m4")
     for layer in _some(variants(node, m4)):
         counted = check_layer(node, layer, [x], y, on=m4)
-        small = 80 + 0.1 * counted
+        small = 50 + 0.12 * counted
         assert abs(layer.cost - counted) < small, f"{layer.cost} instead of {counted}"
 
 
@@ -101,8 +101,8 @@ def test_other_cores(name: str) -> None:
 
 # (layer, the most instructions for a product, in thousandths): expansion, results, stores included
 _BUDGETS: list[tuple[dict[str, Any], int]] = [
-    ({"size": (32, 32), "channels": 16, "results": 16}, 815),
-    ({"size": (8, 8), "channels": 64, "results": 64}, 797),
+    ({"size": (32, 32), "channels": 16, "results": 16}, 817),
+    ({"size": (8, 8), "channels": 64, "results": 64}, 800),
     ({"size": (32, 32), "channels": 3, "results": 16}, 1222),
     ({"size": (49, 10), "channels": 1, "results": 64, "kernel": (10, 4), "stride": (2, 2),
       "padding": (5, 1)}, 914),
