@@ -21,11 +21,12 @@ from .frontend.trace import trace
 from .ir.program import Program
 from .library.build import build_library
 from .lowering.options import KernelOptions, half_arithmetic
+from .lowering.program import Lowered
 from .pass_base import Pass
 from .pass_context import Evaluate
 from .pass_manager import optimize
 from .pass_text import parse
-from .planning import SMALL_ARENA_ALIGN, plan_memory
+from .planning import SMALL_ARENA_ALIGN, MemoryPlan, plan_memory
 from .planning_ways import choose_ways
 
 Progress = Callable[[str, float], None]
@@ -45,6 +46,7 @@ def compile(
     winograd: int = 4,
     half: str = "storage",
     weights: str = "embed",
+    stream: bool = False,
     certify: bool = True,
     print_after: str | None = None,
     stop_at: int | None = None,
@@ -71,6 +73,8 @@ def compile(
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
+        stream: For microcontrollers: compute the first convolutions row by row, which needs less
+            memory for large images; they may then also be fed by rows (NAME_feed_row).
         certify: For microcontrollers: whether to compile and run the C files, where this machine
             has the tools, so that their header says what stack, flash and instructions they need.
         print_after: Name of a pass, or "all": print the program after it.
@@ -107,7 +111,7 @@ def compile(
             progress=clock.progress,
         )
     if isinstance(device, Microcontroller):
-        artifact = _to_sources(program, device, name, certify, source, clock)
+        artifact = _to_sources(program, device, name, stream, certify, source, clock)
     else:
         artifact = _to_library(program, device, name, options, weights, source, clock)
     return replace(artifact, stage_seconds=clock.seconds)
@@ -146,6 +150,7 @@ def _to_sources(
     program: Program,
     device: Microcontroller,
     name: str,
+    stream: bool,
     certify: bool,
     source: str,
     clock: "_Clock",
@@ -153,13 +158,28 @@ def _to_sources(
     """C files for a microcontroller."""
     from .c_sources.build import build_sources  # TVM takes a second to import
     from .c_sources.refusals import check_integers
+    from .lowering.front import CannotStream, least_stream_bytes, stream_lengths
     from .lowering.layers import lower_layers, settle
 
     check_integers(program)
     with clock.stage("lower"):
-        layers = lower_layers(program, device, name=name, progress=clock.progress)
-        lowered = settle(layers, choose_ways(layers.lowered, layers.ways))
-        plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN)
+        plans: list[tuple[Lowered, MemoryPlan]] = []
+        problem = CannotStream("", "it does not begin with two int8 convolutions of one image")
+        for length in stream_lengths(program) if stream else [0]:
+            if plans and least_stream_bytes(program, length) >= plans[-1][1].arena_bytes:
+                continue
+            try:
+                layers = lower_layers(
+                    program, device, name=name, stream=length, progress=clock.progress
+                )
+            except CannotStream as error:
+                problem = error
+                break
+            lowered = settle(layers, choose_ways(layers.lowered, layers.ways))
+            plans.append((lowered, plan_memory(lowered, align=SMALL_ARENA_ALIGN)))
+        if not plans:
+            raise problem
+        lowered, plan = min(plans, key=lambda both: both[1].arena_bytes)
     with clock.stage("codegen"):
         return build_sources(program, lowered, plan, certify=certify, source_sha256=source)
 

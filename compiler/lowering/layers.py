@@ -14,7 +14,8 @@ import tvm_ffi
 from torch.fx import Node
 
 from ...targets.cortex_m.generic import lower_generic
-from ...targets.cortex_m.layer import Layer, MicroKernel, variants
+from ...targets.cortex_m.layer import Layer, MicroKernel, RowStream, variants
+from ...targets.cortex_m.row_streams import stream_layers
 from ...targets.cpu.codegen import RawKernel
 from ...targets.microcontrollers import Microcontroller
 from ..ir.layout import Layout
@@ -24,6 +25,7 @@ from ..ir.rewrite import arguments_of
 from ..ir.tensor_spec import TensorSpec
 from .aliases import are_channels_last, are_dense, moved_strides, only_moves
 from .describe import describe
+from .front import CannotStream, find_front, front_arguments
 from .kernels import Kernels
 from .layouts import Layouts
 from .lower import Builder
@@ -47,12 +49,14 @@ class LayerFunction:
         names: Of its parameters.
         micro_kernels: What it calls.
         distinct: Whether no two of its pointers may point into the same memory.
+        stream: How it takes its input row by row, if it can.
     """
 
     func: Any
     names: tuple[str, ...]
     micro_kernels: tuple[MicroKernel, ...]
     distinct: bool
+    stream: RowStream | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,12 @@ class LoweredLayers:
 
 
 def lower_layers(
-    program: Program, core: Microcontroller, *, name: str, progress: Progress | None = None
+    program: Program,
+    core: Microcontroller,
+    *,
+    name: str,
+    stream: int = 0,
+    progress: Progress | None = None,
 ) -> LoweredLayers:
     """Lower a program for a microcontroller.
 
@@ -76,7 +85,12 @@ def lower_layers(
         program: After `microcontroller_pipeline`.
         core: What it is compiled for.
         name: Prefix of every C symbol.
+        stream: How many of the first convolutions become one layer that takes its input row by
+            row (`front.stream_lengths`).
         progress: Called with a stage and the fraction done.
+
+    Raises:
+        CannotStream: The core computes one of the first convolutions as plain loops only.
     """
     todo = regions(program)
     weights = {
@@ -88,7 +102,8 @@ def lower_layers(
     kernels = _ScalarKernels(
         name, core, KernelOptions(winograd=0), weights, images_channels_last(todo)
     )
-    builder = _LayerBuilder(program, kernels)
+    front = find_front(program, todo)[:stream] if stream else []
+    builder = _LayerBuilder(program, kernels, front=front)
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
@@ -141,7 +156,8 @@ def _symbol_of(
     known.append((layer.func, symbol))
     distinct = all(lead is None for lead in layer.leads)
     names = tuple(str(param.name) for param in layer.func.params)
-    kernels[symbol] = LayerFunction(layer.func, names, layer.micro_kernels, distinct)
+    made = LayerFunction(layer.func, names, layer.micro_kernels, distinct, layer.stream)
+    kernels[symbol] = made
     return symbol
 
 
@@ -177,13 +193,21 @@ class _ScalarKernels(Kernels):
 class _LayerBuilder(Builder):
     """Appends calls with several ways where there are any, and scalar kernels elsewhere."""
 
+    front: Sequence[Node] = ()  # computed row by row
     ways: dict[int, Sequence[Layer]] = field(default_factory=dict)
     _names_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # parameters, by symbol
+
+    def add(self, region: Region) -> None:
+        if region.nodes[0] not in self.front[:-1]:  # these are part of what follows
+            super().add(region)
 
     def compute(self, region: Region) -> None:
         core = self.kernels.target
         assert isinstance(core, Microcontroller), core
         node = region.nodes[0]
+        if node in self.front:
+            self._add_stream(core)
+            return
         if len(region.nodes) == 1 and not has_several_results(node):
             arguments, inputs = node_arguments(self.program, node)
             if found := variants(arguments, core):
@@ -212,6 +236,24 @@ class _LayerBuilder(Builder):
         plain = (str(param.name).removesuffix("_pointer") for param in raw.func.params)
         return self._names_of.get(symbol, tuple(plain))
 
+    def _add_stream(self, core: Microcontroller) -> None:
+        """Append the call that computes the first convolutions."""
+        first, last = self.front[0], self.front[-1]
+        done = {*self.program.input_nodes, *self.front}
+        later = [node_spec(n).nbytes for n in self.program.graph.nodes if _is_value(n, done)]
+        room = max(later, default=0) * 5 // 4 - node_spec(last).nbytes  # of the arena of the rest
+        found = stream_layers(front_arguments(self.program, self.front), core, room)
+        if not found:
+            raise CannotStream(origin_of(last).module_path, f"no functions of a {core.name} for it")
+        self._add_layer(last, first.all_input_nodes[:1], found)
+        self.calls[-1] = replace(
+            self.calls[-1],
+            macs=sum(map(macs, self.front)),
+            ops=tuple(str(node.target) for node in self.front),
+            modules=tuple(origin_of(node).module_path for node in self.front),
+            note=f"{len(self.front)} convolutions, row by row",
+        )
+
     def _add_layer(self, node: Node, inputs: Sequence[Node], ways: Sequence[Layer]) -> None:
         reads = tuple(self.value_of(source) for source in inputs)
         write = self.result(node)
@@ -229,6 +271,11 @@ class _LayerBuilder(Builder):
                 note=describe(node),
             )
         )
+
+
+def _is_value(node: Node, done: set[Node]) -> bool:
+    """Whether a node is computed after others, and one value."""
+    return node.op == "call_function" and node not in done and not has_several_results(node)
 
 
 def _parameter_name(argument: Argument, region: Region) -> str:

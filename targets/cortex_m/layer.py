@@ -91,6 +91,23 @@ class MicroKernel:
     text: str
 
 
+@dataclass(frozen=True)
+class RowStream:
+    """A layer that can take its input row by row, in order.
+
+    Its result is there after the last row; its scratch memory stays as it is between rows.
+
+    Attributes:
+        feed: The micro-kernel: void feed(x, row, constants..., y, scratch), row from 0.
+        rows: Of the input.
+        row_bytes: Of each.
+    """
+
+    feed: str
+    rows: int
+    row_bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One way to compute one operator.
@@ -111,6 +128,7 @@ class Layer:
         lead_unit: Memory is shared only at distances that are a lead plus a multiple of this.
         cost: Estimated executed instructions.
         variant: What distinguishes it, for reports: "3 pixels x 2 channels".
+        stream: How it takes its input row by row, if it can.
     """
 
     func: Any
@@ -121,6 +139,7 @@ class Layer:
     lead_unit: int = 1
     cost: float = 0.0
     variant: str = ""
+    stream: RowStream | None = None
 
     def __post_init__(self) -> None:
         if self.scratch_bytes < 0 or self.scratch_bytes % 8:

@@ -1,0 +1,87 @@
+"""The first convolutions of a network, computed row by row."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import penjing
+from penjing.compiler.errors import CompileError
+from penjing.compiler.ir.program import Program
+
+from .host_models import quantized, run_here
+
+
+def conv(inputs: int, outputs: int, taps: int, stride: int, border: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, taps, stride, border), nn.ReLU())
+
+
+def depthwise(channels: int, stride: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, stride, 1, groups=channels), nn.ReLU())
+
+
+def network(*layers: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(4))
+
+
+NETWORKS = {
+    "mobile": (
+        network(conv(3, 8, 3, 2, 1), depthwise(8, 1), conv(8, 16, 1, 1, 0), depthwise(16, 2)),
+        (44, 16),
+    ),
+    "odd heights": (network(conv(3, 8, 3, 2, 1), conv(8, 8, 3, 2, 1), depthwise(8, 2)), (29, 16)),
+    "no border": (network(conv(1, 8, 5, 2, 0), conv(8, 8, 3, 1, 0), conv(8, 8, 2, 2, 0)), (23, 24)),
+    "wide borders": (network(conv(1, 8, 5, 1, 2), conv(8, 8, 4, 3, 3), depthwise(8, 2)), (17, 16)),
+    "last is one row": (
+        network(conv(1, 8, 3, 2, 1), conv(8, 8, 3, 2, 1), conv(8, 8, 2, 2, 0)),
+        (8, 16),
+    ),
+}
+
+
+def program_of(name: str) -> Program:
+    model, size = NETWORKS[name]
+    first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    torch.manual_seed(1)
+    x = torch.randn(1, first.in_channels, *size)
+    model(x)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.normal_(layer.bias, std=0.1)
+    return quantized(model, x)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows_in_stripes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+    program = program_of(name)
+    artifact = penjing.compile(program, target="cortex-m4", name="net", stream=True, certify=False)
+    plain = penjing.compile(program, target="cortex-m4", name="net", certify=False)
+    x = np.random.default_rng(0).integers(-128, 128, program.inputs[0].shape).astype(np.int8)
+    (wanted,) = program.run_flat(torch.from_numpy(x))
+    np.testing.assert_array_equal(run_here(artifact, [x], tmp_path)[0], wanted.numpy())
+    assert "compute_stripe" in (tmp_path / "net_kernels.h").read_text()
+    if name == "mobile":
+        assert artifact.manifest.sizes.arena_bytes < 0.8 * plain.manifest.sizes.arena_bytes
+    assert artifact.manifest.sizes.macs == plain.manifest.sizes.macs
+
+
+def test_a_network_that_begins_otherwise_is_refused() -> None:
+    program = quantized(nn.Sequential(nn.Flatten(), nn.Linear(48, 4)), torch.randn(1, 3, 4, 4))
+    with pytest.raises(CompileError, match="row by row"):
+        penjing.compile(program, target="cortex-m4", stream=True, certify=False)
+
+
+def test_the_lines_of_a_stripe_are_readable(tmp_path: Path) -> None:
+    artifact = penjing.compile(
+        program_of("mobile"), target="cortex-m4", name="net", stream=True, certify=False
+    )
+    artifact.save(tmp_path)
+    text = (tmp_path / "net_kernels.h").read_text()
+    assert re.search(r"static void rows_1_of_\w+\(", text)
+    start = text.index("static void compute_stripe")
+    assert max(map(len, text[start:].partition("\n}")[0].splitlines())) <= 100
