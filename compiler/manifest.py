@@ -163,7 +163,10 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
 
 def _target_from_json(content: Mapping[str, Any]) -> Target:
     kind = Microcontroller if "gcc_flags" in content else Target
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+    }
+    return kind(**values)
 
 
 def _tensor_to_json(tensor: TensorEntry) -> dict[str, Any]:

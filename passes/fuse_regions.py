@@ -42,6 +42,10 @@ class FuseRegions(Pass):
        move, or a chain of moves alone. An operation on a smaller shape joins if it is cheap,
        because it is computed again for every element it is broadcast to.
 
+    Args:
+        max_ops: Most operators of a region.
+        integers: Whether operators of int8 join others; on microcontrollers each is a layer.
+
     Needs: canonical operators.
     Keeps: values exact; the graph itself.
     Skips: views (the planner makes them aliases) and operators with several results.
@@ -51,11 +55,16 @@ class FuseRegions(Pass):
     contract = "exact"
 
     max_ops: int = 32
+    integers: bool = True
 
     def run(self, program: Program) -> int:
         nodes = program.graph.nodes
         before = {node: node.meta.pop("region") for node in nodes if "region" in node.meta}
-        groups = [group for group in _Fusion(program, self.max_ops).groups() if len(group) > 1]
+        groups = [
+            group
+            for group in _Fusion(program, self.max_ops, self.integers).groups()
+            if len(group) > 1
+        ]
         after = {node: number for number, group in enumerate(groups) for node in group}
         for node, number in after.items():
             node.meta["region"] = number
@@ -65,11 +74,14 @@ class FuseRegions(Pass):
 class _Fusion:
     """Groups under construction: every node is in exactly one, at first alone."""
 
-    def __init__(self, program: Program, max_ops: int) -> None:
+    def __init__(self, program: Program, max_ops: int, integers: bool) -> None:
         self.max_ops = max_ops
         self.calls = [node for node in program.graph.nodes if node.op == "call_function"]
         self.place = {node: position for position, node in enumerate(self.calls)}
-        self.kind = {node: kind_of(node) for node in self.calls}
+        self.kind = {
+            node: kind_of(node) if integers or not _is_int8(node) else Kind.OPAQUE
+            for node in self.calls
+        }
         self.group = {node: [node] for node in self.calls}
 
     def groups(self) -> list[list[Node]]:
@@ -191,6 +203,10 @@ class _Fusion:
 
     def _place_or_end(self, node: Node) -> int:
         return self.place.get(node, len(self.calls))  # the output node comes last
+
+
+def _is_int8(node: Node) -> bool:
+    return getattr(node.meta["val"], "dtype", None) is torch.int8
 
 
 def _read_outside(inside: set[Node]) -> list[Node]:

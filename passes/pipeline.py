@@ -43,6 +43,6 @@ def cpu_pipeline(chosen: Iterable[Pass]) -> list[Pass]:
 
 
 def microcontroller_pipeline(chosen: Iterable[Pass]) -> list[Pass]:
-    """The passes for a microcontroller: every operator is a layer, integers go in and come out."""
+    """The passes for a microcontroller: an int8 operator is a layer, int8 goes in and comes out."""
     *before, _ = cpu_pipeline(chosen)
-    return [*before, ExposeIntegers()]
+    return [*before, ExposeIntegers(), FuseRegions(integers=False)]

@@ -132,8 +132,13 @@ CORES = (CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4, CORTEX_M7, CORTEX_M33, CORTEX_M55)
 
 
 def _board(name: str, core: Microcontroller, *, flash: str, ram: str, source: str) -> Target:
-    memory = {"flash_bytes": size_in_bytes(flash), "ram_bytes": size_in_bytes(ram)}
-    return replace(core, name=name, source=f"{source}; {core.source}", **memory)
+    return replace(
+        core,
+        name=name,
+        source=f"{source}; {core.source}",
+        flash_bytes=size_in_bytes(flash),
+        ram_bytes=size_in_bytes(ram),
+    )
 
 
 BOARDS = (

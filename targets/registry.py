@@ -73,10 +73,14 @@ def _with_memory(target: Target, options: dict[str, str | int]) -> Target:
     if not isinstance(target, Microcontroller):
         raise WrongTargetOption(f"{target.name} is no microcontroller: it has no {min(options)}")
     try:
-        sizes = {f"{option}_bytes": size_in_bytes(value) for option, value in options.items()}
+        sizes = {option: size_in_bytes(value) for option, value in options.items()}
     except ValueError as error:
         raise WrongTargetOption(f"{target.name}: {error}") from error
-    return replace(target, **sizes)
+    return replace(
+        target,
+        flash_bytes=sizes.get("flash", target.flash_bytes),
+        ram_bytes=sizes.get("ram", target.ram_bytes),
+    )
 
 
 def names() -> tuple[str, ...]:

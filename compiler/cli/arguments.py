@@ -76,7 +76,12 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         epilog=COMPILE_EXAMPLES,
     )
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("-t", "--target", required=True, help="a name of `penjing targets`")
+    parser.add_argument(
+        "-t",
+        "--target",
+        required=True,
+        help="a name of `penjing targets`, or cortex-m4,flash=1MB,ram=256KB",
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="model", help="prefix of the C names (default: model)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N")

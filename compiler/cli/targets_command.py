@@ -6,19 +6,25 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from ...targets import KiB, Target, UnsupportedHost, get, names, runs_here
+from ...targets import KiB, Microcontroller, Target, UnsupportedHost, get, names, runs_here
 
 
 def run(options: Namespace) -> None:
     """List the known targets."""
     targets = list(_known())
+    small = [target for target in targets if isinstance(target, Microcontroller)]
     if options.json:
         rows = [{**asdict(target), "runs_here": runs_here(target)} for target in targets]
         print(json.dumps(rows, indent=1))
         return
     print(f"{'name':<14} {'vectors':<8} {'L1D':>7} {'L2':>8}  {'runs':<13} features")
     for target in targets:
-        print(_row(target))
+        if not isinstance(target, Microcontroller):
+            print(_row(target))
+    print("\nmicrocontrollers, for which models become C files")
+    print(f"{'name':<20} {'flash':>9} {'RAM':>9}  {'runs':<11} core and instructions")
+    for target in small:
+        print(_small_row(target))
 
 
 def _known() -> Iterator[Target]:
@@ -27,6 +33,14 @@ def _known() -> Iterator[Target]:
             yield get(name)
         except UnsupportedHost as error:
             print(error, file=sys.stderr)
+
+
+def _small_row(target: Microcontroller) -> str:
+    sizes = (target.flash_bytes, target.ram_bytes)
+    flash, ram = (f"{size // KiB} KiB" if size else "any" for size in sizes)
+    has = (("DSP", target.has_dsp), ("MVE", target.has_mve), ("float32", target.has_fpu))
+    features = " ".join((target.llvm_cpu, *(name for name, there in has if there)))
+    return f"{target.name:<20} {flash:>9} {ram:>9}  {target.qemu_board:<11} {features}"
 
 
 def _row(target: Target) -> str:

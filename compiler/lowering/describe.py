@@ -49,6 +49,7 @@ def _operation(node: Node) -> str:
 
 def _shape(node: Node) -> str:
     specs = node_specs(node)
-    shape = (specs[0] if isinstance(specs, tuple) else specs).shape
+    first = next(filter(None, specs)) if isinstance(specs, tuple) else specs
+    shape = first.shape
     sizes = channels_last_shape(shape) if len(shape) == 4 else shape
     return "x".join(map(str, sizes[1:] if sizes[:1] == (1,) else sizes)) or "one number"

@@ -223,26 +223,23 @@ class _Printer:
         self.lines += broken("    " * self.depth + text)
 
     def _name_of(self, var: Any) -> str:
-        for other, name in reversed(self._names):
-            if other is not None and other.same_as(var):
-                return name
+        if name := _name_in(self._names, var):
+            return name
         raise CannotPrint(f"{var} is used outside of where it is declared")
 
     def _place(self, load: Any) -> str:
         return self._element(load.source, load.indices)
 
     def _element(self, buffer: Any, indices: Any) -> str:
-        for scalar, name in reversed(self._scalars):
-            if scalar.same_as(buffer):
-                return name
+        if name := _name_in(self._scalars, buffer):
+            return name
         if len(indices) != 1:
             raise CannotPrint(f"{buffer.name} with {len(indices)} indices")
         return f"{self._pointer(buffer)}[{self.expressions.text(indices[0])}]"
 
     def _pointer(self, buffer: Any) -> str:
-        for other, name in reversed(self._views):
-            if other.same_as(buffer):
-                return name
+        if name := _name_in(self._views, buffer):
+            return name
         raise CannotPrint(f"{buffer.name} is used outside of where it is declared")
 
     def _is_constant(self, pointer: Any) -> bool:
@@ -262,6 +259,14 @@ _STATEMENTS = {
     tirx.AllocBuffer: _Printer._allocation,
     tirx.AttrStmt: _Printer._attribute,
 }
+
+
+def _name_in(entries: list[tuple[Any, str]], wanted: Any) -> str:
+    """The name of a variable or buffer, "" if it has none here."""
+    for other, name in reversed(entries):
+        if other is not None and other.same_as(wanted):
+            return name
+    return ""
 
 
 def _element_type(pointer: Any) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from tvm import ir, tirx
 
-from .helpers import HELPERS, INTEGERS, MicroKernel
+from .helpers import HELPERS, INTEGERS
+from .layer import MicroKernel
 
 # Precedences of C, high binds tighter.
 ATOM, UNARY, FACTOR, SUM, SHIFT, COMPARISON, EQUALITY, BITS, AND, OR, CHOICE = range(11, 0, -1)
