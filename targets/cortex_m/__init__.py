@@ -3,12 +3,24 @@
 Modules that `lowers_layer` registers functions of are imported here.
 """
 
-from . import averages, dense, depthwise, mve_dense, mve_depthwise, mve_pointwise, pointwise
+from . import (
+    averages,
+    dense,
+    depthwise,
+    maxima,
+    moves,
+    mve_dense,
+    mve_depthwise,
+    mve_pointwise,
+    pointwise,
+)
 
 __all__ = [
     "averages",
     "dense",
     "depthwise",
+    "maxima",
+    "moves",
     "mve_dense",
     "mve_depthwise",
     "mve_pointwise",

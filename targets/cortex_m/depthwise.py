@@ -27,13 +27,14 @@ from .requantizing import REQUANTIZE_HIGH, REQUANTIZE_SHIFTED
 from .statements import Index, Pointer, block, call, function, loop
 
 _MOST_WEIGHT = 2**15 - 1
+_PORTABLE = 5.0  # instructions without the DSP extension, over those with it
 _CALL = 12  # instructions around a call
 
 
 @lowers_layer("penjing.conv_int8")
 def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     """Stripes of all rows and of fewer, for 3x3 taps, strides of 1 or 2, one image."""
-    if not core.has_dsp or "weight" not in node.constants:
+    if "weight" not in node.constants:
         return []
     image = _Image.of(node)
     if image is None:
@@ -44,7 +45,10 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
         image = replace(image, shift=node.values["shift"])
         products = HighProducts(*constants)
     stripes = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
-    return [_Stripes(image, rows).layer(products) for rows in sorted(stripes, reverse=True)]
+    layers = [_Stripes(image, rows).layer(products) for rows in sorted(stripes, reverse=True)]
+    if core.has_dsp:
+        return layers
+    return [replace(layer, cost=_PORTABLE * layer.cost) for layer in layers]
 
 
 @dataclass(frozen=True)

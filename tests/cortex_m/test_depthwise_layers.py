@@ -96,6 +96,16 @@ def test_layers_on_boards_give_the_bytes_of_the_operator(shape: dict[str, Any]) 
         check_layer(node, layer, [x], expected, on=core("cortex-m4"))
 
 
+@pytest.mark.qemu
+@pytest.mark.parametrize("name", ["cortex-m3", "cortex-m7", "cortex-m33", "cortex-m55"])
+def test_all_cores_give_the_same_bytes(name: str) -> None:
+    node, x, expected = _case(7, 6, 8)
+    layers = variants(node, core(name))
+    assert layers
+    for layer in layers:
+        check_layer(node, layer, [x], expected, on=core(name))
+
+
 # Instructions for each product (of nine), on a Cortex-M4, widening included.
 _COUNTS = {
     (48, 48, 8, 1): 1.50,

@@ -1,5 +1,6 @@
 """Operators on elements, means, maxima and joined tensors as layers of microcontrollers."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,12 +72,42 @@ def _requantizing(scale: float, low: int = -128) -> dict[str, Any]:
     return {**values, "zero_point": 11, "low": low, "high": 127}
 
 
+def _max_pool(size: tuple[int, int], kernel: int, stride: int, padding: int) -> Case:
+    x = _int8(1, 8, *size)
+    result = torch.nn.functional.max_pool2d(torch.from_numpy(x).float(), kernel, stride, padding)
+    values = {"kernel_size": [kernel] * 2, "stride": [stride] * 2, "padding": [padding] * 2}
+    values |= {"dilation": [1, 1], "ceil_mode": False}
+    return _images("aten.max_pool2d", x, result.to(torch.int8), values)
+
+
+def _table(count: int) -> Case:
+    x, table = _int8(count), _int8(256)
+    result = ops.table_int8(torch.from_numpy(x), torch.from_numpy(table))
+    node, inputs, expected = _case("penjing.table_int8", [x], result.numpy(), {})
+    return replace(node, constants={"table": table}), inputs, expected
+
+
+def _join(axis: int, *lengths: int) -> Case:
+    shapes = [[1, 3, 4, 5] for _ in lengths]
+    for shape, length in zip(shapes, lengths, strict=True):
+        shape[axis] = length
+    parts = [_int8(*shape) for shape in shapes]
+    return _case("aten.cat", parts, np.concatenate(parts, axis), {"dim": axis})
+
+
 _CASES: dict[str, Case] = {
     "add": _add(64),
     "add of an odd number": _add(23),
     "add of three": _add(3),
     "add with limits": _add(50, -30, 101),
     "rescale": _rescale(45),
+    "max pool": _max_pool((6, 8), 2, 2, 0),
+    "max pool, padded": _max_pool((7, 6), 3, 2, 1),
+    "max pool, of all": _max_pool((5, 5), 5, 5, 0),
+    "table": _table(40),
+    "table of an odd number": _table(23),
+    "join channels": _join(3, 3, 5, 8),
+    "join rows": _join(1, 1, 2),
     "mean": _mean(5, 7, 8),
     "mean of many": _mean(23, 25, 4),
     "mean with limits": _mean(8, 8, 16, low=-20),
@@ -86,7 +117,7 @@ _CASES: dict[str, Case] = {
 }
 
 
-_CORES = ("cortex-m4", "cortex-m55")
+_CORES = ("cortex-m3", "cortex-m4", "cortex-m55")
 
 
 @pytest.mark.parametrize("target", _CORES)
