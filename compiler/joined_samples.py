@@ -27,6 +27,7 @@ _BY_ROW = {
     _DECOMPOSED.quantize_per_token,
     _DECOMPOSED.dequantize_per_token,
     torch.ops.penjing.linear_int8_rows,
+    torch.ops.penjing.linear_int4_rows,
 }
 
 

@@ -12,7 +12,14 @@ from ..compiler.ir.rewrite import arguments_of, insert_call, replace_by, shape_o
 from ..compiler.pass_base import Pass
 from ..compiler.quantization import dynamic as dynamic
 from .integer.products import LAYERS, each_axis
-from .integer.values import QuantizedWeight, add_constant, constant, quantized_weight
+from .integer.values import (
+    GroupedWeight,
+    QuantizedWeight,
+    add_constant,
+    constant,
+    grouped_weight,
+    quantized_weight,
+)
 from .quantizing import run_time_steps as steps
 
 _LINEAR = torch.ops.aten.linear.default
@@ -33,6 +40,7 @@ class FoldDynamicQuantization(Pass):
 
     1. choose, quantize -> quantize_rows: one kernel finds the limits of each row and rounds it.
     2. dequantize, linear -> linear_int8_rows; dequantize, convolution -> conv_int8_images.
+    3. dequantize, linear with a weight of 4 bits in groups -> linear_int4_rows.
 
     Needs: canonical operators.
     Keeps: every integer within one of PyTorch's, and nearly all equal, as float32 is used where
@@ -80,13 +88,20 @@ def _layer(program: Program, node: Node, value: Node, known: dict[Node, _Rows]) 
     choice = _choice(quantize, value)
     if isinstance(choice, str):
         return choice
+    bias = constant(program, arguments["bias"])
+    if bias is None and arguments["bias"] is not None:
+        return "its bias is computed"
+    grouped = grouped_weight(program, arguments["weight"])
+    if grouped is not None and node.target is _LINEAR:
+        if reason := grouped.why_not_dynamic():
+            return reason
+        if quantize not in known:
+            known[quantize] = _rows(quantize, choice)
+        return _groups(program, node, grouped, bias, known[quantize])
     weight = quantized_weight(program, arguments["weight"])
     scales = None if weight is None else weight.per_output()
     if weight is None or scales is None:
         return "its weight is not int8 with steps along its output channels"
-    bias = constant(program, arguments["bias"])
-    if bias is None and arguments["bias"] is not None:
-        return "its bias is computed"
     if int(weight.integers.long().flatten(1).abs().sum(1).max()) >= dynamic.MOST_WEIGHTS:
         return "its sums may not fit 32 bits"
     if node.target is not _LINEAR:
@@ -138,6 +153,25 @@ def _rows(quantize: Node, choice: Node) -> _Rows:
     rounded = insert_call(quantize, _PENJING.quantize_rows.default, value, *options)
     parts = [insert_call(quantize, operator.getitem, rounded, index) for index in range(3)]
     return _Rows(parts[0], parts[1], None if symmetric else parts[2])
+
+
+def _groups(
+    program: Program, node: Node, weight: GroupedWeight, bias: Tensor | None, rows: _Rows
+) -> Node:
+    """A linear layer whose weight has steps for groups."""
+    source = arguments_of(node)["weight"]
+    sums = dynamic.weighted_sums(weight.weight, weight.scales)
+    added = torch.zeros(len(sums)) if bias is None else bias.float()
+    return insert_call(
+        node,
+        _PENJING.linear_int4_rows.default,
+        rows.integers,
+        rows.step,
+        rows.zero_point,
+        *source.args,
+        add_constant(program, node, "sums", sums),
+        add_constant(program, node, "bias", added),
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,12 @@ from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.ir.rewrite import insert_call
 from penjing.compiler.pass_manager import optimize
-from penjing.passes import FoldConstants, FoldDynamicQuantization, QuantizeDynamic
+from penjing.passes import (
+    FoldConstants,
+    FoldDynamicQuantization,
+    QuantizeDynamic,
+    QuantizeWeights,
+)
 
 from .functions import Function
 
@@ -106,22 +111,90 @@ def _layer_and_rows() -> tuple[Program, Tensor]:
     return optimize(program, [FoldDynamicQuantization()]), x
 
 
-def _same_bytes(target: str) -> None:
-    program, x = _layer_and_rows()
+def in_groups(program: Program, bits: int = 4, **options: Any) -> Program:
+    return optimize(
+        program,
+        [
+            QuantizeWeights(bits=bits, least_elements=1),
+            QuantizeDynamic(**{"least_elements": 1, **options}),
+        ],
+    )
+
+
+def _groups_and_rows() -> tuple[Program, Tensor]:
+    x = torch.randn(13, 72)
+    program = in_groups(trace(nn.Linear(72, 53).eval(), (x,)))
+    return optimize(program, [FoldDynamicQuantization()]), x
+
+
+def _same_bytes(target: str, program: Program, x: Tensor) -> None:
     artifact = penjing.compile(program, target=target)
     for given in (x, torch.full_like(x, 1e9), -x.abs(), torch.zeros_like(x), x * 1e-12):
         np.testing.assert_array_equal(artifact.run(given)[0], program.run(given).numpy())
 
 
 def test_host_gives_the_bytes_of_pytorch() -> None:
-    _same_bytes("host")
+    _same_bytes("host", *_layer_and_rows())
+    _same_bytes("host", *_groups_and_rows())
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
 @pytest.mark.parametrize("target", ["arm-a72", "arm-a76", "arm-a55", "armv7-a9", "x86-64-v2"])
 def test_other_processors_give_the_same(target: str) -> None:
-    _same_bytes(target)
+    _same_bytes(target, *_layer_and_rows())
+    _same_bytes(target, *_groups_and_rows())
+
+
+def test_weights_of_4_bits_in_groups() -> None:
+    program = trace(nn.Linear(32, 3, bias=False).eval(), (torch.zeros(4, 32),))
+    folded = optimize(in_groups(program, symmetric=True), [FoldDynamicQuantization()])
+    assert "\n" + str(folded) == dedent("""
+        %0 = input input: f32[4,32]
+        %1 = penjing.quantize_rows(%0, 1, true, 7.874015748031497e-08, -127, 127): (i8[4,32], f32[4,1], i32[4,1])
+        %2 = %1[0]: i8[4,32]
+        %3 = %1[1]: f32[4,1]
+        %4 = penjing.linear_int4_rows(%2, %3, none, @weight_int4, @weight_scales, @integers.sums, @integers.bias): f32[4,3]
+        return %4
+        """)  # noqa: E501  # a program's text
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_layers_of_groups_stay_close(kind: dict[str, Any]) -> None:
+    program, x = perceptron()
+    weights_alone = optimize(program, [QuantizeWeights(bits=4, least_elements=1)])
+    changed = in_groups(program, **kind)
+    folded = optimize(changed, [FoldDynamicQuantization()])
+    assert (changed.reports[-1].skips, folded.reports[-1].skips) == ([], [])
+    assert decibels(weights_alone.run(x), changed.run(x)) > 33
+    assert decibels(changed.run(x), folded.run(x)) > 60
+    result = penjing.compile(changed, target="host").run(x)[0]
+    assert decibels(folded.run(x), torch.from_numpy(result)) > 50
+
+
+def test_weights_of_8_bits_are_taken_by_channel() -> None:
+    model = nn.Sequential(nn.Linear(37, 40), nn.Linear(40, 32))  # 37: in no groups
+    x = torch.randn(2, 37)
+    program = in_groups(trace(model.eval(), (x,)), bits=8)
+    dynamic = program.reports[-1]
+    assert [skip.reason for skip in dynamic.skips] == ["its weight has 8 bits and steps for groups"]
+    assert dynamic.rewrites == 1
+    folded = optimize(program, [FoldDynamicQuantization()])
+    assert folded.reports[-1].rewrites == 1
+    assert decibels(program.run(x), folded.run(x)) > 60
+
+
+def test_large_groups_are_left_alone() -> None:
+    program = trace(nn.Linear(512, 8).eval(), (torch.zeros(1, 512),))
+    steps = [QuantizeWeights(bits=4, group=512), QuantizeDynamic()]
+    (skip,) = optimize(program, steps).reports[-1].skips
+    assert skip.reason == "its weight has groups of more than 256"
+
+
+def test_rounded_weights_stay_as_they_are_the_other_way_around() -> None:
+    program, _ = perceptron()
+    changed = optimize(quantized(program), [QuantizeWeights(bits=4, least_elements=1)])
+    assert changed.reports[-1].rewrites == 0
 
 
 def test_images_have_one_step_and_no_zero_point() -> None:

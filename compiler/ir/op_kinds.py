@@ -124,6 +124,7 @@ _ANCHORS = {
     _PENJING.linear_int8_to_float,
     _PENJING.conv_int8_images,
     _PENJING.linear_int8_rows,
+    _PENJING.linear_int4_rows,
     _PENJING.matmul_int8,
     _PENJING.attention_int8,
     _PENJING.avg_pool_int8,

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from .define import operator
 from .ops import window_sums
+from .packed_weights import unpack_int4
 
+MOST_GROUP = 256  # neighbors with one step, of weights of 4 bits; kernels have code for each
 MOST_WEIGHTS = 2**31 // 256  # the sum of their magnitudes, for one output; inputs are up to 255
 
 
@@ -98,6 +100,53 @@ def linear_int8_rows(
     if zero_point is not None:
         total = total - zero_point.long() * sums.long()
     return total.float() * scale * step + bias
+
+
+@operator(
+    "linear_int4_rows(Tensor x, Tensor step, Tensor? zero_point, Tensor weight, Tensor scales,"
+    " Tensor sums, Tensor bias)",
+    _rows,
+)
+def linear_int4_rows(
+    x: Tensor,
+    step: Tensor,
+    zero_point: Tensor | None,
+    weight: Tensor,
+    scales: Tensor,
+    sums: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """(total - zero_point * sums) * step + bias, float32, of weights with steps for groups.
+
+    total = (... (t_0 + t_1) + ...) + t_last, where t_g = float32(the sum of x * weight over group
+    g) * scales[:, g]. The sums are exact; every other operation is rounded to float32.
+
+    Args:
+        x: int8 [..., I].
+        step: float32, [..., 1] or ones.
+        zero_point: int32 of that shape; None for 0.
+        weight: uint8 [O, I / 2], as `pack_int4` makes it.
+        scales: float16 or float32 [O, groups], those of groups of I / groups neighbors.
+        sums: float32 [O], those of the integers of a row times their scales.
+        bias: float32 [O].
+    """
+    size = x.shape[-1] // scales.shape[1]
+    groups = zip(x.split(size, -1), unpack_int4(weight).split(size, 1), scales.t(), strict=True)
+    total = torch.zeros((), dtype=torch.float32)
+    for inputs, weights, scale in groups:
+        exact = functional.linear(inputs.double(), weights.double())
+        total = total + exact.float() * scale.float()
+    if zero_point is not None:
+        total = total - zero_point.float() * sums
+    result: Tensor = total * step + bias
+    return result
+
+
+def weighted_sums(weight: Tensor, scales: Tensor) -> Tensor:
+    """The sums of `linear_int4_rows`, rounded once."""
+    parts = unpack_int4(weight).double().unflatten(1, (scales.shape[1], -1)).sum(2)
+    sums: Tensor = (parts * scales.double()).sum(1).float()
+    return sums
 
 
 def _images(

@@ -13,6 +13,7 @@ from torch.fx.node import map_arg
 from ...compiler.errors import CompileError
 from ...compiler.ir.program import Program, origin_of
 from ...compiler.ir.rewrite import arguments_of, insert_call
+from ...compiler.quantization import dynamic
 from ...compiler.quantization.scales import QuantizedRange
 
 _ATEN = torch.ops.aten
@@ -21,6 +22,7 @@ QUANTIZE = DECOMPOSED.quantize_per_tensor.default
 DEQUANTIZE = DECOMPOSED.dequantize_per_tensor.default
 NOT_QUANTIZED = "an operand is not quantized"
 DEQUANTIZE_CHANNELS = DECOMPOSED.dequantize_per_channel.default
+DEQUANTIZE_GROUPS = torch.ops.penjing.dequantize_groups.default
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,21 @@ class QuantizedWeight:
         if self.integers.dim() != 2:
             return self
         return QuantizedWeight(self.integers.t().contiguous(), self.scales, 1 - self.axis)
+
+
+@dataclass(frozen=True)
+class GroupedWeight:
+    """A constant matrix [O, I] as `penjing::dequantize_groups` reads it."""
+
+    weight: Tensor  # int8, or uint8 of two integers each
+    scales: Tensor  # [O, groups]
+
+    def why_not_dynamic(self) -> str:
+        """Why there is no product with integers quantized at run time; "" if there is."""
+        if self.weight.dtype != torch.uint8:
+            return "its weight has 8 bits and steps for groups"
+        most, size = dynamic.MOST_GROUP, 2 * self.weight.shape[1] // self.scales.shape[1]
+        return f"its weight has groups of more than {most}" if size > most else ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +178,14 @@ def quantized_weight(program: Program, value: Any) -> QuantizedWeight | None:
     if moved.numel() and (moved.min() < -128 or moved.max() > 127):
         return None
     return QuantizedWeight(moved.to(torch.int8), scales, axis)
+
+
+def grouped_weight(program: Program, value: Any) -> GroupedWeight | None:
+    """The constants of a node that widens integers with steps for groups."""
+    if not isinstance(value, Node) or value.target is not DEQUANTIZE_GROUPS:
+        return None
+    weight, scales = (constant(program, part) for part in value.args)
+    return None if weight is None or scales is None else GroupedWeight(weight, scales)
 
 
 def target_of(quantize: Node) -> Target | str:

@@ -11,6 +11,7 @@ from typing import Any
 from tvm import tirx
 
 from ..target import Target
+from .group_tiles import group_tile
 from .half_arithmetic import for_sums
 from .integer_ops import for_dots, multiplies_words
 from .loops import micro_kernel, split_tiles, store_tile, stored_lanes
@@ -61,8 +62,11 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
 
 def _tile(stage: Stage, target: Target, packed: tuple[Stage, int] | None, rows: int) -> Tile:
     """The register tile of the product; its sizes are those in which the rule packed operands."""
-    panel = int(dict(stage.node.annotations.items()).get("panel", 0))
+    notes = dict(stage.node.annotations.items())
+    panel, words = (int(notes.get(name, 0)) for name in ("panel", "group_words"))
     depth = math.prod(int(v.dom.extent) for v in stage.node.iter_vars if int(v.iter_type) == 2)
+    if words:
+        return group_tile(target, rows, stage.extents[-1], depth, words, panel=panel)
     height = packed[0].extents[2] if packed else 0
     return product_tile(target, rows, stage.extents[-1], depth, panel=panel, height=height)
 

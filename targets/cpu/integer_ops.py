@@ -6,13 +6,14 @@ instruction, or a few. To a template a product of int8 is then one of words, and
 and loops are those of 32-bit floats.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tvm_ffi
 from tvm import ir, sym, tirx
 
 from ..target import Target
-from . import integer_arm, integer_x86
+from . import integer_arm, integer_groups, integer_x86
 from .integer_arm import sums_pairs
 from .integer_vectors import (
     BYTES,
@@ -27,8 +28,11 @@ from .integer_vectors import (
 from .integer_x86 import is_x86, takes_halves, takes_unsigned
 from .tiles import paired, spread
 
-_NAMES = ("dot", "word", "multiply_high", "narrow", "requantize", "dot_halves", "weigh")
-_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE, _HALVES, _WEIGH = tuple(
+_NAMES = (
+    *("dot", "word", "multiply_high", "narrow", "requantize", "dot_halves", "weigh"),
+    "dot_groups",
+)
+_OPERATIONS = _DOT, _WORD, _HIGH, _NARROW, _REQUANTIZE, _HALVES, _WEIGH, _GROUPS = tuple(
     f"tirx.penjing_{name}" for name in _NAMES
 )
 _PURE = 1  # TIR's CallEffectKind
@@ -54,6 +58,14 @@ def dot(weights: Any, inputs: Any) -> Any:
 def dot_halves(a: Any, b: Any) -> Any:
     """The sum of the products of the two int16 that words hold, int32."""
     return _call(_HALVES, a, b)
+
+
+def dot_groups(start: Any, packed: Sequence[Any], inputs: Sequence[Any]) -> Any:
+    """start + the sum of the products of 4-bit weights, as stored, and inputs: integer_groups.py.
+
+    There are twice as many words of inputs as packed words.
+    """
+    return _call(_GROUPS, start, *packed, *inputs)
 
 
 def word(*elements: Any) -> Any:
@@ -159,6 +171,10 @@ def use_instructions(func: Any, target: Target) -> Any:
     def alone(node: Any) -> Any:
         if _is(node, _HALVES):
             return integer_x86.dot_halves(*node.args)
+        if _is(node, _GROUPS):
+            start, *words = node.args
+            count = len(words) // 3
+            return integer_groups.dot_groups(target, start, words[:count], words[count:])
         if not _is(node, _DOT):
             return node
         if takes_halves(target):

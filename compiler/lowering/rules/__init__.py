@@ -15,6 +15,7 @@ from . import extrema as extrema
 from . import gathering as gathering
 from . import grid_sample as grid_sample
 from . import im2col as im2col
+from . import integer_groups as integer_groups
 from . import joining as joining
 from . import linear as linear
 from . import matmul as matmul
