@@ -6,6 +6,9 @@ import torch
 
 from benchmarks.micro import compiled, inputs, quantized, sizes
 from benchmarks.tiny import TINY
+from penjing.compiler.runners.boards.board import BOARDS
+from penjing.compiler.runners.boards.model import ModelOnBoard
+from penjing.compiler.runners.boards.runner import BoardRunner
 from penjing.targets.microcontrollers import CORES
 
 # Most millions of instructions of one inference.
@@ -42,3 +45,18 @@ def test_a_network_on_a_board() -> None:
 @pytest.mark.parametrize(("network", "core"), OTHERS)
 def test_every_network_on_every_core(network: str, core: str) -> None:
     _check(network, core)
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("network", ["resnet8", "ds_cnn"])
+def test_networks_on_a_core_that_refuses_unaligned_words(network: str) -> None:
+    """The board of the Cortex-M0+ has a Cortex-M3; this one has less memory, and the real core."""
+    artifact = compiled(network, "cortex-m0plus")
+    model = BoardRunner(artifact.manifest, artifact.folder).model
+    (x,) = inputs(network)
+    run = ModelOnBoard(model, board=BOARDS["lm3s6965evb"]).run(
+        x.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
+    )
+    (wanted,) = quantized(network).run_flat(x)
+    assert run.files["outputs"] == wanted.numpy().tobytes()
