@@ -18,6 +18,7 @@ from ..resources.measure import measure
 from ..runners.boards.model import BoardModel
 from ..scratch_folder import ScratchFolder
 from .constants import constant_bytes, emit_weights
+from .feed_row import row_stream
 from .header import emit_header
 from .interface import interface_of
 from .micro_kernels import emit_kernels
@@ -59,7 +60,8 @@ def build_sources(
     source = emit_source(lowered, plan, names, __version__)
 
     def header(certificate: Certificate) -> str:
-        return emit_header(name, core, interface, certificate.macros(name, core), __version__)
+        macros = certificate.macros(name, core)
+        return emit_header(name, core, interface, macros, __version__, row_stream(lowered))
 
     files = {
         f"{name}.h": header(certificate),

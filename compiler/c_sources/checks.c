@@ -10,8 +10,8 @@ static int is_aligned(const void *pointer)
     return (uintptr_t)pointer % ALIGN == 0;
 }
 
-static int check(const void *const *inputs, void *const *outputs, const void *arena,
-                 size_t arena_bytes)
+static int check(const void *const *inputs, const size_t *sizes, void *const *outputs,
+                 const void *arena, size_t arena_bytes)
 {
     for (int i = 0; i < INPUTS; i++)
         if (inputs == NULL || inputs[i] == NULL)
@@ -25,7 +25,7 @@ static int check(const void *const *inputs, void *const *outputs, const void *ar
     if (arena_bytes < ARENA_BYTES)
         return PENJING_SMALL_ARENA;
 #endif
-    (void)arena_bytes;
+    (void)arena_bytes, (void)sizes;
     if (!is_aligned(arena))
         return PENJING_MISALIGNED_ARENA;
     for (int i = 0; i < INPUTS; i++)
@@ -35,13 +35,13 @@ static int check(const void *const *inputs, void *const *outputs, const void *ar
         if (!is_aligned(outputs[o]))
             return PENJING_MISALIGNED_OUTPUT;
     for (int i = 0; i < INPUTS; i++)
-        if (overlap(inputs[i], input_bytes[i], arena, ARENA_BYTES))
+        if (overlap(inputs[i], sizes[i], arena, ARENA_BYTES))
             return PENJING_OVERLAP;
     for (int o = 0; o < OUTPUTS; o++) {
         if (overlap(outputs[o], output_bytes[o], arena, ARENA_BYTES))
             return PENJING_OVERLAP;
         for (int i = 0; i < INPUTS; i++)
-            if (overlap(outputs[o], output_bytes[o], inputs[i], input_bytes[i]))
+            if (overlap(outputs[o], output_bytes[o], inputs[i], sizes[i]))
                 return PENJING_OVERLAP;
         for (int other = 0; other < o; other++)
             if (overlap(outputs[o], output_bytes[o], outputs[other], output_bytes[other]))

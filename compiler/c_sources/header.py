@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from ...targets.cortex_m.layer import RowStream
 from ...targets.microcontrollers import Microcontroller
 from ..library.c_text import DTYPE_NAMES, comment, quote
 from ..library.header import shared_declarations
 from ..manifest import TensorEntry
 from ..planning import SMALL_ARENA_ALIGN
+from .feed_row import declare_feed_row, feed_row_macros
 from .interface import Interface
 
 _RUN = """\
@@ -28,7 +30,7 @@ extern "C" {{
  */
 int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
 {indent}size_t arena_bytes);
-
+{feed_row}
 #ifdef __cplusplus
 }}
 #endif
@@ -36,7 +38,12 @@ int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
 
 
 def emit_header(
-    name: str, target: Microcontroller, interface: Interface, certificate: str, version: str
+    name: str,
+    target: Microcontroller,
+    interface: Interface,
+    certificate: str,
+    version: str,
+    stream: RowStream | None = None,
 ) -> str:
     """The text of NAME.h.
 
@@ -46,6 +53,7 @@ def emit_header(
         interface: Inputs and outputs.
         certificate: Macros with what the model needs, NAME_ARENA_BYTES among them.
         version: Of the compiler.
+        stream: How the model takes its input row by row, if it can.
     """
     prefix = name.upper()
     lines = [
@@ -65,11 +73,18 @@ def emit_header(
     for kind, entries in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         for index, entry in enumerate(entries):
             lines += ["", *_tensor(f"{prefix}_{kind}{index}", entry)]
+    if stream is not None:
+        lines += feed_row_macros(name, stream)
     return "\n".join(
         [
             *lines,
             "",
-            _RUN.format(name=name, PREFIX=prefix, indent=" " * (len(name) + 9)),
+            _RUN.format(
+                name=name,
+                PREFIX=prefix,
+                indent=" " * (len(name) + 9),
+                feed_row="" if stream is None else declare_feed_row(name),
+            ),
             "#endif",
             "",
         ]

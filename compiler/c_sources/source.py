@@ -14,6 +14,7 @@ from ..lowering.layers import LayerFunction
 from ..lowering.program import Call, Lowered
 from ..planning import SMALL_ARENA_ALIGN, MemoryPlan
 from .constants import declarations
+from .feed_row import define_feed_row, row_stream, take_row
 from .names import CNames, layer_name
 
 _TOP = """\
@@ -41,7 +42,7 @@ _RUN = """\
 int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
 {indent}size_t arena_bytes)
 {{
-    int status = check(inputs, outputs, arena, arena_bytes);
+    int status = check(inputs, input_bytes, outputs, arena, arena_bytes);
     if (status == PENJING_OK)
         run_layers(inputs, outputs, arena);
     return status;
@@ -90,6 +91,7 @@ def emit_source(lowered: Lowered, plan: MemoryPlan, names: CNames, version: str)
         (_FOLDER / "checks.c").read_text(),
         _calls(lowered, plan, names),
         _RUN.format(name=lowered.name, indent=" " * (len(lowered.name) + 9)),
+        *([define_feed_row(lowered.name, stream)] if (stream := row_stream(lowered)) else []),
     ]
     return Source("\n".join(parts), kernels)
 
@@ -137,20 +139,37 @@ def _describe(calls: Sequence[Call]) -> str:
 def _calls(lowered: Lowered, plan: MemoryPlan, names: CNames) -> str:
     """The function that trusts its arguments."""
     places = _Places(lowered, plan, names)
-    lines = [
-        "#define ARENA(type, offset) ((type *)(void *)(arena + (offset)))",
-        "",
-        "static void run_layers(const void *const *inputs, void *const *outputs, uint8_t *arena)",
-        "{",
-        "    (void)inputs, (void)outputs, (void)arena;",
+    statements = [
+        [f"    STEP({step}); /* {comment(layer_name(call))} */", *places.call(call)]
+        for step, call in enumerate(lowered.calls)
     ]
-    for step, call in enumerate(lowered.calls):
-        lines += [f"    STEP({step}); /* {comment(layer_name(call))} */", *places.call(call)]
-    lines.append(f"    STEP({len(lowered.calls)});")
+    end = [f"    STEP({len(lowered.calls)});"]
     for value, position in plan.copies:
         size = lowered.values[value].spec.nbytes
-        lines.append(f"    memcpy(outputs[{position}], {places.find(value, 0, 'void')}, {size});")
-    return "\n".join([*lines, "}", ""])
+        end.append(f"    memcpy(outputs[{position}], {places.find(value, 0, 'void')}, {size});")
+    arena = ["#define ARENA(type, offset) ((type *)(void *)(arena + (offset)))", ""]
+    if (stream := row_stream(lowered)) is None:
+        return "\n".join([*arena, *_body("run_layers", [*statements, end])])
+    rest = _body("run_rest", [*statements[1:], end], takes_inputs=False)
+    all_layers = _body("run_layers", [statements[0], ["    run_rest(outputs, arena);"]])
+    first = take_row(lowered, stream, lambda index: places.argument(lowered.calls[0], index))
+    return "\n".join([*arena, *rest, *first, *all_layers])
+
+
+def _body(
+    name: str, statements: Sequence[Sequence[str]], *, takes_inputs: bool = True
+) -> list[str]:
+    """A static function with these statements."""
+    inputs = "const void *const *inputs, " if takes_inputs else ""
+    unused = "(void)inputs, " if takes_inputs else ""
+    return [
+        f"static void {name}({inputs}void *const *outputs, uint8_t *arena)",
+        "{",
+        f"    {unused}(void)outputs, (void)arena;",
+        *(line for lines in statements for line in lines),
+        "}",
+        "",
+    ]
 
 
 @dataclass(frozen=True)
@@ -163,13 +182,15 @@ class _Places:
 
     def call(self, call: Call) -> list[str]:
         """The call of a layer's function, broken between arguments where the line gets long."""
-        function = self.lowered.kernels[call.kernel]
-        places = []
-        for index, name in enumerate(call.arguments):
-            element = str(function.func.params[index].ty.element_type.dtype)
-            offset = call.offsets[index] if call.offsets else 0
-            places.append(self.find(name, offset, C_TYPES.get(element, "void")))
+        places = [self.argument(call, index) for index in range(len(call.arguments))]
         return listed(f"    {self.names.functions[call.kernel]}(", places, ");")
+
+    def argument(self, call: Call, index: int) -> str:
+        """What is passed for a parameter of a layer's function."""
+        function = self.lowered.kernels[call.kernel]
+        element = str(function.func.params[index].ty.element_type.dtype)
+        offset = call.offsets[index] if call.offsets else 0
+        return self.find(call.arguments[index], offset, C_TYPES.get(element, "void"))
 
     def find(self, name: str, offset: int, ctype: str) -> str:
         """A pointer into a value, some elements from its start; only the arena has such values."""

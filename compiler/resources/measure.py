@@ -21,7 +21,7 @@ class Measured:
 
     Attributes:
         code_bytes: Of machine code, compiled with -O2.
-        stack: Of the run function; only gcc tells.
+        stack: Of the functions that the caller calls; only gcc tells.
         instructions: Executed in one inference, with inputs that are 0.
         tools: The compiler and the board that were used.
     """
@@ -66,7 +66,9 @@ def _measure_objects(model: BoardModel, toolchain: Toolchain) -> tuple[int, Stac
             if is_gcc:
                 graph.read(made.with_suffix(".ci").read_text())
                 graph.read_assembly(made.with_suffix(".s").read_text())
-    return code_bytes, graph.deepest(f"{model.name}_run") if is_gcc else None
+    entries = (f"{model.name}_{entry}" for entry in ("run", "feed_row"))
+    uses = [graph.deepest(entry) for entry in entries if entry in graph.frames]
+    return code_bytes, max(uses, key=lambda use: use.bytes, default=None)
 
 
 def _count(model: BoardModel) -> tuple[int | None, str]:

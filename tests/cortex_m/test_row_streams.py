@@ -1,6 +1,7 @@
 """The first convolutions of a network, computed row by row."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import penjing
 from penjing.compiler.errors import CompileError
 from penjing.compiler.ir.program import Program
 
-from .host_models import quantized, run_here
+from .host_models import STRICT, quantized, run_here
 
 
 def conv(inputs: int, outputs: int, taps: int, stride: int, border: int) -> nn.Module:
@@ -68,6 +69,56 @@ def test_rows_in_stripes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     if name == "mobile":
         assert artifact.manifest.sizes.arena_bytes < 0.8 * plain.manifest.sizes.arena_bytes
     assert artifact.manifest.sizes.macs == plain.manifest.sizes.macs
+
+
+_FEED = """
+#include <stdio.h>
+#include <stdlib.h>
+#include "net.h"
+
+int main(void)
+{
+    void *row = malloc(NET_ROW_BYTES), *arena = malloc(NET_ARENA_BYTES);
+    void *out[1] = {malloc(NET_OUTPUT0_BYTES)};
+    if (net_feed_row(NULL, 0, out, arena, NET_ARENA_BYTES) != PENJING_NULL_INPUT)
+        return 100;
+    if (net_feed_row(row, NET_ROWS, out, arena, NET_ARENA_BYTES) != PENJING_NULL_INPUT)
+        return 101;
+    if (net_feed_row(row, 0, out, arena, NET_ARENA_BYTES - 1) != PENJING_SMALL_ARENA)
+        return 102;
+    if (net_feed_row(out[0], 0, out, arena, NET_ARENA_BYTES) != PENJING_OVERLAP)
+        return 103;
+    for (int image = 0; image < 2; image++) {
+        for (uint32_t i = 0; i < NET_ROWS; i++) {
+            if (fread(row, 1, NET_ROW_BYTES, stdin) != NET_ROW_BYTES)
+                return 104;
+            int status = net_feed_row(row, i, out, arena, NET_ARENA_BYTES);
+            if (status != PENJING_OK)
+                return status;
+        }
+        fwrite(out[0], 1, NET_OUTPUT0_BYTES, stdout);
+    }
+    free(row), free(arena), free(out[0]);
+    return 0;
+}
+"""
+
+
+def test_images_can_be_fed_row_by_row(tmp_path: Path) -> None:
+    program = program_of("odd heights")
+    artifact = penjing.compile(program, target="cortex-m4", name="net", stream=True, certify=False)
+    artifact.save(tmp_path)
+    (tmp_path / "feed.c").write_text(_FEED)
+    files = ["net.c", "net_weights.c", "feed.c"]
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run(["gcc", *STRICT, *sanitize, *files, "-o", "feed"], cwd=tmp_path, check=True)
+    shape = program.inputs[0].shape
+    images = np.random.default_rng(0).integers(-128, 128, (2, *shape)).astype(np.int8)
+    data = np.ascontiguousarray(np.moveaxis(images, 2, -1)).tobytes()
+    done = subprocess.run(["./feed"], cwd=tmp_path, input=data, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    wanted = [program.run_flat(torch.from_numpy(image))[0].numpy().tobytes() for image in images]
+    assert done.stdout == b"".join(wanted)
 
 
 def test_a_network_that_begins_otherwise_is_refused() -> None:
