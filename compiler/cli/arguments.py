@@ -102,6 +102,11 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         action="store_true",
         help="for microcontrollers: also a CMake project that runs the model under QEMU",
     )
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="for microcontrollers: compute the first convolutions row by row, for large images",
+    )
     _add_tracing(parser)
     parser.add_argument(
         "--calibration",

@@ -30,6 +30,7 @@ def run(options: Namespace) -> None:
             threads=options.threads,
             half=options.half,
             weights=options.weights,
+            stream=options.stream,
             print_after=options.print_after,
             stop_at=options.stop_at,
             dump_dir=options.dump_dir,
