@@ -43,10 +43,11 @@ def compile(
     evaluate: Evaluate | None = None,
     name: str = "model",
     threads: int = 1,
-    winograd: int = 4,
+    winograd: int | None = None,
     half: str = "storage",
     weights: str = "embed",
     stream: bool = False,
+    reuse_inputs: bool = False,
     certify: bool = True,
     print_after: str | None = None,
     stop_at: int | None = None,
@@ -69,12 +70,16 @@ def compile(
         name: Prefix of every C symbol and file.
         threads: Most threads one inference may use.
         winograd: Side of the largest tile of 3x3 convolutions by Winograd's algorithm: 4 (fastest,
-            rounding errors up to 1e-5 of the largest output in each layer), 2 or 0 (none).
+            rounding errors up to 1e-5 of the largest output in each layer; default on CPUs), 2 or 0
+            (none). On microcontrollers 2 is exact and takes 3.6 times the flash for such layers,
+            0 is the default.
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
         stream: For microcontrollers: compute the first convolutions row by row, which needs less
             memory for large images; they may then also be fed by rows (NAME_feed_row).
+        reuse_inputs: For microcontrollers: give inputs places in the arena, where they are
+            overwritten once they are read. A caller that writes them there needs no other memory.
         certify: For microcontrollers: whether to compile and run the C files, where this machine
             has the tools, so that their header says what stack, flash and instructions they need.
         print_after: Name of a pass, or "all": print the program after it.
@@ -89,10 +94,12 @@ def compile(
     device = _target(target)
     _check_options(name, weights)
     arithmetic = half_arithmetic(half, device)
-    options = KernelOptions(threads=threads, winograd=winograd, half_arithmetic=arithmetic)
     is_small = isinstance(device, Microcontroller)
-    if is_small:
+    tile = winograd if winograd is not None else 0 if is_small else 4
+    options = KernelOptions(threads=threads, winograd=tile, half_arithmetic=arithmetic)
+    if isinstance(device, Microcontroller):
         _check_sources(device, options, weights)
+        device = replace(device, spends_flash=tile > 0)
     pipeline = microcontroller_pipeline if is_small else cpu_pipeline
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
@@ -111,7 +118,7 @@ def compile(
             progress=clock.progress,
         )
     if isinstance(device, Microcontroller):
-        artifact = _to_sources(program, device, name, stream, certify, source, clock)
+        artifact = _to_sources(program, device, name, stream, reuse_inputs, certify, source, clock)
     else:
         artifact = _to_library(program, device, name, options, weights, source, clock)
     return replace(artifact, stage_seconds=clock.seconds)
@@ -151,6 +158,7 @@ def _to_sources(
     device: Microcontroller,
     name: str,
     stream: bool,
+    reuse_inputs: bool,
     certify: bool,
     source: str,
     clock: "_Clock",
@@ -175,8 +183,10 @@ def _to_sources(
             except CannotStream as error:
                 problem = error
                 break
-            lowered = settle(layers, choose_ways(layers.lowered, layers.ways))
-            plans.append((lowered, plan_memory(lowered, align=SMALL_ARENA_ALIGN)))
+            chosen = choose_ways(layers.lowered, layers.ways, inputs_in_arena=reuse_inputs)
+            lowered = settle(layers, chosen)
+            plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN, inputs_in_arena=reuse_inputs)
+            plans.append((lowered, plan))
         if not plans:
             raise problem
         lowered, plan = min(plans, key=lambda both: both[1].arena_bytes)
@@ -239,6 +249,12 @@ def _check_sources(device: Target, options: KernelOptions, weights: str) -> None
             f"{device.name} is a microcontroller: one thread, weights in flash",
             got=f"threads={options.threads}, weights={weights!r}",
             fix='leave out threads and weights, or use a CPU such as target="arm-a72"',
+        )
+    if options.winograd > 2:
+        raise CompileError(
+            "tiles of side 4 are not exact in integers",
+            got=f"winograd={options.winograd} for {device.name}",
+            fix="winograd=2 (more flash, fewer instructions) or 0",
         )
 
 

@@ -31,6 +31,7 @@ class Microcontroller(Target):
     has_fpu: bool = False  # float32 in hardware
     flash_bytes: int = 0  # for code and constants; 0 = not a limit
     ram_bytes: int = 0  # for the arena, inputs, outputs and stack; 0 = not a limit
+    spends_flash: bool = False  # on larger constants where that saves instructions
     qemu_board: str  # -machine of qemu-system-arm
 
     simd_bits: int = 0

@@ -59,9 +59,13 @@ def build_sources(
     check_flash(lowered, certificate, core)
     source = emit_source(lowered, plan, names, __version__)
 
+    places = [plan.offsets[name] for name in lowered.inputs if name in plan.offsets]
+
     def header(certificate: Certificate) -> str:
         macros = certificate.macros(name, core)
-        return emit_header(name, core, interface, macros, __version__, row_stream(lowered))
+        return emit_header(
+            name, core, interface, macros, __version__, row_stream(lowered, plan), places
+        )
 
     files = {
         f"{name}.h": header(certificate),
@@ -112,7 +116,7 @@ def _certificate(lowered: Lowered, plan: MemoryPlan, names: CNames) -> Certifica
     return Certificate(
         arena_bytes=plan.arena_bytes,
         arena_bound_bytes=plan.lower_bound_bytes,
-        input_bytes=size(lowered.inputs),
+        input_bytes=size([name for name in lowered.inputs if name not in plan.offsets]),
         output_bytes=size(lowered.outputs),
         weights_bytes=constant_bytes(names.data),
         macs=sum(call.macs for call in lowered.calls),

@@ -35,7 +35,7 @@ static int check(const void *const *inputs, const size_t *sizes, void *const *ou
         if (!is_aligned(outputs[o]))
             return PENJING_MISALIGNED_OUTPUT;
     for (int i = 0; i < INPUTS; i++)
-        if (overlap(inputs[i], sizes[i], arena, ARENA_BYTES))
+        if (!IS_IN_PLACE(i) && overlap(inputs[i], sizes[i], arena, ARENA_BYTES))
             return PENJING_OVERLAP;
     for (int o = 0; o < OUTPUTS; o++) {
         if (overlap(outputs[o], output_bytes[o], arena, ARENA_BYTES))

@@ -6,6 +6,7 @@ from ...targets.cortex_m.layer import RowStream
 from ...targets.cortex_m.line_breaks import listed
 from ..lowering.layers import LayerFunction
 from ..lowering.program import Lowered
+from ..planning import MemoryPlan
 
 _DECLARATION = """\
 
@@ -40,9 +41,14 @@ int {name}_feed_row(const void *row, uint32_t index, void *const *outputs, void 
 """
 
 
-def row_stream(lowered: Lowered) -> RowStream | None:
-    """How the first layer takes its input row by row, if it can."""
-    if not lowered.calls:
+def inputs_in_arena(lowered: Lowered, plan: MemoryPlan) -> bool:
+    """Whether the inputs have places in the arena."""
+    return any(name in plan.offsets for name in lowered.inputs)
+
+
+def row_stream(lowered: Lowered, plan: MemoryPlan) -> RowStream | None:
+    """How the first layer takes its input row by row, if it can and the input is not stored."""
+    if not lowered.calls or inputs_in_arena(lowered, plan):
         return None
     first = lowered.kernels[lowered.calls[0].kernel]
     assert isinstance(first, LayerFunction)

@@ -1,6 +1,6 @@
 """NAME.h: the C interface of a model for a microcontroller."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...targets.cortex_m.layer import RowStream
 from ...targets.microcontrollers import Microcontroller
@@ -24,9 +24,9 @@ extern "C" {{
  * arena        scratch memory; its content means nothing before and after the call
  * arena_bytes  its size, at least {PREFIX}_ARENA_BYTES
  *
- * All buffers are aligned to {PREFIX}_ARENA_ALIGN bytes, and no two overlap but inputs. Nothing is
- * allocated and nothing is kept between calls. Returns PENJING_OK or what is wrong with the
- * arguments; then nothing has been touched.
+{places} * All buffers are aligned to {PREFIX}_ARENA_ALIGN bytes, and no two overlap but inputs.
+ * Nothing is allocated and nothing is kept between calls. Returns PENJING_OK or what is wrong with
+ * the arguments; then nothing has been touched.
  */
 int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
 {indent}size_t arena_bytes);
@@ -34,6 +34,12 @@ int {name}_run(const void *const *inputs, void *const *outputs, void *arena,
 #ifdef __cplusplus
 }}
 #endif
+"""
+
+_PLACES = """\
+ * Inputs have places in the arena, {PREFIX}_INPUT0_OFFSET and so on, where they are overwritten. An
+ * input that the caller put there is used as it is; others are copied there and stay as they are.
+ *
 """
 
 
@@ -44,6 +50,7 @@ def emit_header(
     certificate: str,
     version: str,
     stream: RowStream | None = None,
+    places: Sequence[int] = (),
 ) -> str:
     """The text of NAME.h.
 
@@ -54,6 +61,7 @@ def emit_header(
         certificate: Macros with what the model needs, NAME_ARENA_BYTES among them.
         version: Of the compiler.
         stream: How the model takes its input row by row, if it can.
+        places: Of the inputs in the arena, if they are there.
     """
     prefix = name.upper()
     lines = [
@@ -73,6 +81,10 @@ def emit_header(
     for kind, entries in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
         for index, entry in enumerate(entries):
             lines += ["", *_tensor(f"{prefix}_{kind}{index}", entry)]
+            if kind == "INPUT" and places:
+                lines.append(
+                    f"#define {prefix}_INPUT{index}_OFFSET {places[index]}u /* in the arena */"
+                )
     if stream is not None:
         lines += feed_row_macros(name, stream)
     return "\n".join(
@@ -84,6 +96,7 @@ def emit_header(
                 PREFIX=prefix,
                 indent=" " * (len(name) + 9),
                 feed_row="" if stream is None else declare_feed_row(name),
+                places=_PLACES.format(PREFIX=prefix) if places else "",
             ),
             "#endif",
             "",

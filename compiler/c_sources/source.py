@@ -14,7 +14,7 @@ from ..lowering.layers import LayerFunction
 from ..lowering.program import Call, Lowered
 from ..planning import SMALL_ARENA_ALIGN, MemoryPlan
 from .constants import declarations
-from .feed_row import define_feed_row, row_stream, take_row
+from .feed_row import define_feed_row, inputs_in_arena, row_stream, take_row
 from .names import CNames, layer_name
 
 _TOP = """\
@@ -36,6 +36,12 @@ _FACTS = """\
 enum {{ INPUTS = {inputs}, OUTPUTS = {outputs}, ALIGN = {align} }};
 #define ARENA_BYTES {arena}u
 static const size_t input_bytes[] = {{{input_bytes}}}, output_bytes[] = {{{output_bytes}}};
+{places}
+"""
+_ELSEWHERE = "#define IS_IN_PLACE(input) 0 /* inputs lie outside of the arena */"
+_IN_PLACE = """\
+static const size_t input_places[] = {{{places}}}; /* in the arena */
+#define IS_IN_PLACE(i) ((const uint8_t *)inputs[i] == (const uint8_t *)arena + input_places[i])
 """
 
 _RUN = """\
@@ -83,6 +89,7 @@ def emit_source(lowered: Lowered, plan: MemoryPlan, names: CNames, version: str)
         arena=plan.arena_bytes,
         input_bytes=sizes[0],
         output_bytes=sizes[1],
+        places=_input_places(lowered, plan),
     )
     parts = [
         top.rstrip() + "\n",
@@ -91,7 +98,7 @@ def emit_source(lowered: Lowered, plan: MemoryPlan, names: CNames, version: str)
         (_FOLDER / "checks.c").read_text(),
         _calls(lowered, plan, names),
         _RUN.format(name=lowered.name, indent=" " * (len(lowered.name) + 9)),
-        *([define_feed_row(lowered.name, stream)] if (stream := row_stream(lowered)) else []),
+        *([define_feed_row(lowered.name, stream)] if (stream := row_stream(lowered, plan)) else []),
     ]
     return Source("\n".join(parts), kernels)
 
@@ -148,12 +155,33 @@ def _calls(lowered: Lowered, plan: MemoryPlan, names: CNames) -> str:
         size = lowered.values[value].spec.nbytes
         end.append(f"    memcpy(outputs[{position}], {places.find(value, 0, 'void')}, {size});")
     arena = ["#define ARENA(type, offset) ((type *)(void *)(arena + (offset)))", ""]
-    if (stream := row_stream(lowered)) is None:
+    statements.insert(0, _take_inputs(lowered, plan))
+    if (stream := row_stream(lowered, plan)) is None:
         return "\n".join([*arena, *_body("run_layers", [*statements, end])])
-    rest = _body("run_rest", [*statements[1:], end], takes_inputs=False)
-    all_layers = _body("run_layers", [statements[0], ["    run_rest(outputs, arena);"]])
+    rest = _body("run_rest", [*statements[2:], end], takes_inputs=False)
+    all_layers = _body("run_layers", [statements[1], ["    run_rest(outputs, arena);"]])
     first = take_row(lowered, stream, lambda index: places.argument(lowered.calls[0], index))
     return "\n".join([*arena, *rest, *first, *all_layers])
+
+
+def _input_places(lowered: Lowered, plan: MemoryPlan) -> str:
+    """What the checks know of inputs in the arena."""
+    if not inputs_in_arena(lowered, plan):
+        return _ELSEWHERE
+    places = (str(plan.offsets[name]) for name in lowered.inputs)
+    return _IN_PLACE.format(places=", ".join(places)).rstrip()
+
+
+def _take_inputs(lowered: Lowered, plan: MemoryPlan) -> list[str]:
+    """Statements that copy inputs to their places in the arena, if they have such."""
+    lines = []
+    for index, name in enumerate(lowered.inputs if inputs_in_arena(lowered, plan) else ()):
+        size = lowered.values[name].spec.nbytes
+        lines += [
+            f"    if ((const uint8_t *)inputs[{index}] != arena + {plan.offsets[name]})",
+            f"        memcpy(arena + {plan.offsets[name]}, inputs[{index}], {size});",
+        ]
+    return lines
 
 
 def _body(

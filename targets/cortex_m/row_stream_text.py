@@ -92,7 +92,7 @@ def stream_layer(places: Sequence[StagePlace], layers: Sequence[Layer], height: 
         tuple(constants),
         (*kernels, *text.functions(), MicroKernel(stream.feed, text.feed())),
         scratch_bytes=places[-1].end + max(layer.scratch_bytes for layer in layers),
-        leads=(None,),
+        leads=(text.lead(),),
         cost=text.cost(),
         variant=f"stripes of {places[-1].rows} rows",
         stream=stream,
@@ -121,6 +121,17 @@ class _Text:
         layer = self.layers[index]
         params = layer.func.params[1 : 1 + len(layer.constants)]
         return [(f"{p.name}_{index}", str(p.ty.element_type.dtype)) for p in params]
+
+    def lead(self) -> int:
+        """Bytes of the result that are written before the image below them was read."""
+        first, last = self.places[0], self.places[-1]
+        written = ((j + 1) * last.rows - last.lag for j in range(self.stripes))
+        read = (min(self.height, (j + 1) * first.taken) for j in range(self.stripes))
+        return max(
+            rows * last.result_row_bytes - taken * first.row_bytes
+            for rows, taken in zip(written, read, strict=True)
+            if rows > 0
+        )
 
     def cost(self) -> float:
         """Instructions, about."""

@@ -66,7 +66,7 @@ def can_stream(node: NodeArguments) -> bool:
     if any(len(shape) != 4 or shape[0] != 1 or row_bytes(shape) % _ALIGN for shape in shapes):
         return False
     values, taps = node.values, node.constants["weight"].shape[2]
-    return values["dilation"][0] == 1 and values["stride"][0] <= taps
+    return bool(values["dilation"][0] == 1 and values["stride"][0] <= taps)
 
 
 def stream_layers(
