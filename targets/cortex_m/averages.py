@@ -16,6 +16,7 @@ from .assembly import assembly_kernel
 from .instructions import Repeat, add, executed
 from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
 from .multipliers import HighProducts
+from .products import HIGH_PRODUCT
 from .requantizing import REQUANTIZE_HIGH
 from .statements import Index, Pointer, call, function, loop
 
@@ -111,7 +112,7 @@ def _layer(
     return Layer(
         function([x, words, y], [body]),
         (constants,),
-        (REQUANTIZE_HIGH, kernel),
+        (HIGH_PRODUCT, REQUANTIZE_HIGH, kernel),
         leads=(channels,),  # all of a window is read before the next pixel's results are written
         cost=cost if core.has_dsp else 3 * cost,
         variant=f"{_CHANNELS} channels at a time",

@@ -10,6 +10,7 @@ from .dense_rows import fill_kernel, move_kernel
 from .dense_strips import ALIGNED, Strips
 from .dense_sums import sums_kernel
 from .layer import Layer
+from .products import HIGH_PRODUCT
 from .statements import Index, Pointer, block, call, function, loop
 
 
@@ -25,7 +26,7 @@ def dense_layer(way: Strips) -> Layer:
         for run in way.packed.runs
     }
     ordered = sorted(shapes, key=lambda shape: (-shape.pixels, -shape.channels))
-    kernels = [WORD, RESULT, image.widening.kernel]
+    kernels = [WORD, HIGH_PRODUCT, RESULT, image.widening.kernel]
     kernels += [fill_kernel()] * way.has_border + [move_kernel()] * (way.kept > 0)
     kernels += [sums_kernel(shape) for shape in ordered]
     return Layer(

@@ -28,8 +28,7 @@ RESULT = MicroKernel(
 static inline int8_t result_of_sum(int32_t sum, int32_t multiplier, int32_t zero_point,
                                    int32_t low, int32_t high)
 {
-    const int64_t half = (int64_t)1 << 31;
-    const int32_t result = zero_point + (int32_t)(((int64_t)sum * multiplier + half) >> 32);
+    const int32_t result = zero_point + high_product(sum, multiplier);
     return (int8_t)(result < low ? low : result > high ? high : result);
 }
 """,

@@ -15,6 +15,7 @@ from .dense_portable import RESULT, WORD, portable_vector
 from .dense_results import results
 from .instructions import Code, Copies, Repeat, add, definition, executed
 from .layer import Array, Layer, MicroKernel
+from .products import HIGH_PRODUCT
 from .statements import Pointer, call, function
 
 _ORDER = [0, 2, 1, 3]  # of four factors: as SXTB16 widens four bytes
@@ -73,7 +74,7 @@ def vector_layer(
     return Layer(
         function([x, w, y], [call(shape.name, x.at(), w.at(), y.at(), zero_point)]),
         (_stream(paired(ordered, biases, multipliers, scales), shape),),
-        (WORD, RESULT, vector_kernel(shape)),
+        (WORD, HIGH_PRODUCT, RESULT, vector_kernel(shape)),
         cost=executed(vector_code(shape)) + _CALL,
         variant="without scratch memory",
     )

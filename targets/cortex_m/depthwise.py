@@ -1,9 +1,9 @@
-"""Depthwise 3x3 convolutions: planes of four channels, summed a channel at a time.
+"""Depthwise convolutions: planes of four channels, summed a channel at a time.
 
 For each four channels the layer widens rows of the image (depthwise_planes.py) and sums windows
-(depthwise_sums.py), a stripe of rows of results after the other; the last rows of planes serve the
-next stripe too. When results are written, the same four channels of all the pixels up to there
-have been read: the result may take the place of the input.
+(depthwise_sums.py for 3x3, depthwise_taps.py), a stripe of rows of results after the other; the
+last rows of planes serve the next stripe too. When results are written, the same four channels of
+all the pixels up to there have been read: the result may take the place of the input.
 """
 
 from dataclasses import dataclass, replace
@@ -20,9 +20,11 @@ from .depthwise_planes import (
     move_kernel,
     planes_kernel,
 )
-from .depthwise_sums import RECORD_WORDS, SumsShape, sums_kernel
-from .layer import Array, Layer, NodeArguments, lowers_layer
+from .depthwise_sums import SumsShape, sums_kernel
+from .depthwise_taps import MOST_COLUMNS, TapsShape, tap_records, taps_kernel
+from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
 from .multipliers import HighProducts
+from .products import HIGH_PRODUCT, MULTIPLY_HIGH
 from .requantizing import REQUANTIZE_HIGH, REQUANTIZE_SHIFTED
 from .statements import Index, Pointer, block, call, function, loop
 
@@ -33,7 +35,7 @@ _CALL = 12  # instructions around a call
 
 @lowers_layer("penjing.conv_int8")
 def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
-    """Stripes of all rows and of fewer, for 3x3 taps, strides of 1 or 2, one image."""
+    """Stripes of all rows and of fewer, for strides of 1 or 2 and one image."""
     if "weight" not in node.constants:
         return []
     image = _Image.of(node)
@@ -44,8 +46,9 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     if products is None:
         image = replace(image, shift=node.values["shift"])
         products = HighProducts(*constants)
-    stripes = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
-    layers = [_Stripes(image, rows).layer(products) for rows in sorted(stripes, reverse=True)]
+    lengths = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
+    stripes = [_Stripes(image, rows) for rows in sorted(lengths, reverse=True)]
+    layers = [stripe.layer(products) for stripe in stripes if stripe.is_possible]
     if core.has_dsp:
         return layers
     return [replace(layer, cost=_PORTABLE * layer.cost) for layer in layers]
@@ -55,6 +58,7 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
 class _Image:
     """The sizes of one depthwise layer; `each` results for each channel of the input."""
 
+    kernel: tuple[int, int]  # rows and columns of taps, at least two columns
     rows: int
     columns: int
     channels: int
@@ -75,14 +79,16 @@ class _Image:
         """The sizes, or None where the layer is another one."""
         values, weight = node.values, node.constants["weight"]
         (x,), y = node.inputs, node.output
-        if len(x.shape) != 4 or weight.shape[1:] != (1, 3, 3) or x.shape[0] != 1:
+        if len(x.shape) != 4 or weight.shape[1] != 1 or x.shape[0] != 1:
             return None
         channels, stride, padding = x.shape[3], values["stride"], values["padding"]
         if values["groups"] != channels or list(values["dilation"]) != [1, 1]:
             return None
-        if list(stride) not in ([1, 1], [2, 2]) or max(padding) > 1:
+        down, right = weight.shape[2], max(weight.shape[3], 2)
+        if list(stride) not in ([1, 1], [2, 2]) or down < stride[0] or right > MOST_COLUMNS:
             return None
         image = cls(
+            (down, right),
             x.shape[1],
             x.shape[2],
             channels,
@@ -102,17 +108,34 @@ class _Image:
     @property
     def planes(self) -> PlanesShape:
         """What widens rows: as many words as the last results in a row read."""
-        pairs = (self.result_columns + 1) // 2
-        words = pairs + 1 if self.stride == 1 else self.result_columns + 1
+        read = (self.result_columns - 1) * self.stride + self.kernel[1]
+        if self.is_three and self.stride == 1:
+            read += self.result_columns % 2  # the last result alone reads four columns
+        if self.is_three and self.stride == 2:
+            read += 1
+        words = -(-max(read, self.before + self.columns) // 2)
         return PlanesShape(self.columns, self.before, words, self.channels)
 
     @property
-    def sums(self) -> SumsShape:
+    def is_three(self) -> bool:
+        """Whether registers hold all taps."""
+        return self.kernel == (3, 3)
+
+    @property
+    def sums(self) -> SumsShape | TapsShape:
         """What sums windows."""
-        row_bytes, results = self.planes.row_bytes, self.channels * self.each
-        return SumsShape(
-            self.result_columns, self.stride, row_bytes, results, self.low, self.high, self.shift
-        )
+        sizes = (self.result_columns, self.stride)
+        rest = (self.planes.row_bytes, self.channels * self.each, self.low, self.high, self.shift)
+        if self.is_three:
+            return SumsShape(*sizes, *rest)
+        return TapsShape(self.kernel, *sizes, *rest)
+
+    def records(self, products: HighProducts) -> Array:
+        """The constants of each channel."""
+        shape = self.sums
+        if isinstance(shape, TapsShape):
+            return tap_records(shape, products, self.zero_point)
+        return _records(products, self.zero_point)
 
     @property
     def border(self) -> int:
@@ -129,9 +152,16 @@ class _Stripes:
     together: int
 
     @property
+    def is_possible(self) -> bool:
+        """Whether the image has the rows to start with, and only the last stripe reads below it."""
+        start = self._kept - self.image.above
+        reads_enough = self._rows_left * self.image.stride >= self._below
+        return 0 <= start <= self.image.rows and reads_enough
+
+    @property
     def _kept(self) -> int:
         """Rows of planes that the next stripe reads too."""
-        return 3 - self.image.stride
+        return self.image.kernel[0] - self.image.stride
 
     @property
     def _count(self) -> int:
@@ -146,7 +176,7 @@ class _Stripes:
     def _below(self) -> int:
         """Rows of border that the last stripe reads."""
         image = self.image
-        return (image.result_rows - 1) * image.stride + 3 - image.above - image.rows
+        return (image.result_rows - 1) * image.stride + image.kernel[0] - image.above - image.rows
 
     @property
     def scratch_bytes(self) -> int:
@@ -172,10 +202,11 @@ class _Stripes:
         image = self.image
         rest = [few_planes_kernel(image.planes)] * (image.channels % CHANNELS > 0)
         whole = [planes_kernel(image.planes)] * (image.channels >= CHANNELS)
-        moves = [move_kernel()] * (self._count > 1)
+        moves = [move_kernel()] * (self._count > 1 and self._kept > 0)
         borders = [border_kernel()] * (image.above > 0 or self._below > 0)
-        result = REQUANTIZE_HIGH if image.shift is None else REQUANTIZE_SHIFTED
-        kernels = [result, *borders, *whole, *rest, *moves, sums_kernel(image.sums)]
+        high, shifted = (HIGH_PRODUCT, REQUANTIZE_HIGH), (MULTIPLY_HIGH, REQUANTIZE_SHIFTED)
+        result = high if image.shift is None else shifted
+        kernels = [*result, *borders, *whole, *rest, *moves, _sums_kernel(image.sums)]
         x, y, records = Pointer("x", "int8"), Pointer("y", "int8"), Pointer("channels", "int32")
         scratch = Pointer("planes", "int16")
         whole_groups, few = divmod(image.channels, CHANNELS)
@@ -187,7 +218,7 @@ class _Stripes:
         one = image.each == 1
         return Layer(
             function([x, records, y, scratch], groups),
-            (_records(products, image.zero_point),),
+            (image.records(products),),
             tuple(kernels),
             scratch_bytes=self.scratch_bytes,
             leads=(0,) if one else (None,),
@@ -204,22 +235,14 @@ class _Stripes:
         statements = [self._fill(parts, 0, image.above)] * (image.above > 0)
         statements += [self._widen(parts, first, channels, 0, image.above, taken)] * (taken > 0)
         last = self._count - 1
-        if last:
-            statements.append(
-                loop(
-                    "stripe",
-                    last,
-                    lambda stripe: block(
-                        [
-                            self._widen(parts, first, channels, stripe * step + taken, kept, step),
-                            self._sum(
-                                parts, first, channels, stripe * self.together, self.together
-                            ),
-                            self._move(parts, step),
-                        ]
-                    ),
-                )
-            )
+
+        def whole(stripe: Index) -> Any:
+            row, taking = stripe * self.together, stripe * step + taken
+            widen = self._widen(parts, first, channels, taking, kept, step)
+            results = self._sum(parts, first, channels, row, self.together)
+            return block([widen, results, *[self._move(parts, step)] * (kept > 0)])
+
+        statements += [loop("stripe", last, whole)] * (last > 0)
         rows, below = self._rows_left, max(self._below, 0)
         real = rows * image.stride - below
         widened = self._widen(parts, first, channels, last * step + taken, kept, real)
@@ -264,7 +287,7 @@ class _Stripes:
             def result(which: Index) -> Any:
                 output = (first + channel) * image.each + which
                 place = row * (image.result_columns * shape.pixel_bytes) + output
-                record = parts.records.at(output * RECORD_WORDS)
+                record = parts.records.at(output * shape.record_words)
                 return call(shape.name, plane, record, parts.y.at(place), rows)
 
             return loop("which", image.each, result)
@@ -280,6 +303,10 @@ class _Pointers:
     records: Pointer
     y: Pointer
     planes: Pointer
+
+
+def _sums_kernel(shape: SumsShape | TapsShape) -> MicroKernel:
+    return taps_kernel(shape) if isinstance(shape, TapsShape) else sums_kernel(shape)
 
 
 def _records(products: HighProducts, zero_point: int) -> Array:

@@ -1,6 +1,7 @@
 """Small C functions that generic code calls: what TIR has as one operation and C has not."""
 
 from .layer import MicroKernel
+from .products import MULTIPLY_HIGH
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
@@ -23,15 +24,6 @@ static inline {to} {name}({source} value)
     memcpy(&result, &value, sizeof result);
     return result;
 }}
-"""
-
-# docs/quantization.md
-_MULTIPLY_HIGH = """\
-/* a * b / 2^31, rounded once. */
-static inline int32_t multiply_high(int32_t a, int32_t b)
-{
-    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
-}
 """
 
 _NARROW = """\
@@ -114,7 +106,7 @@ static inline {type} fabs_{dtype}({type} x)
 
 
 def _helpers() -> dict[str, dict[str, MicroKernel]]:
-    texts: dict[str, str] = {"multiply_high": _MULTIPLY_HIGH, "narrow": _NARROW}
+    texts: dict[str, str] = {"multiply_high": MULTIPLY_HIGH.text, "narrow": _NARROW}
     ctypes = {name: f"{name}_t" for name in ("int32", "uint32", "int64", "uint64")}
     ctypes |= {"float32": "float", "float64": "double"}
     for dtype, ctype in ctypes.items():

@@ -16,6 +16,7 @@ from ..microcontrollers import Microcontroller
 from .dense_image import DenseImage
 from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
 from .mve_text import COPY_BYTES, FILL_BYTES, LANES, WORDS, requantized, vector_kernel
+from .products import MULTIPLY_HIGH
 from .requantizing import REQUANTIZE_SHIFTED
 from .statements import Index, Pointer, block, call, function, loop
 
@@ -83,7 +84,7 @@ class _Pixels:
         channels, y = Pointer("channels", "int32"), Pointer("y", "int8")
         window = Pointer("window", "int8")
         image, sums = self.image, self._sums_kernel()
-        kernels = [REQUANTIZE_SHIFTED, sums]
+        kernels = [MULTIPLY_HIGH, REQUANTIZE_SHIFTED, sums]
         if self.copies:
             kernels = [COPY_BYTES, FILL_BYTES, self._window_kernel(), *kernels]
 

@@ -14,6 +14,7 @@ from .dense_image import DenseImage
 from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
 from .mve_dense import lead_of_pixels
 from .mve_text import FILL_BYTES, requantized, vector_kernel
+from .products import MULTIPLY_HIGH
 from .requantizing import REQUANTIZE_SHIFTED
 from .statements import Pointer, block, call, function, loop
 
@@ -75,7 +76,7 @@ class _Pixels:
         return Layer(
             function([x, w, channels, y, border], [block([fill, body])]),
             (self._weights(node.constants["weight"]), self._channels(node)),
-            (FILL_BYTES, REQUANTIZE_SHIFTED, kernel),
+            (FILL_BYTES, MULTIPLY_HIGH, REQUANTIZE_SHIFTED, kernel),
             scratch_bytes=image.channels,
             leads=(lead_of_pixels(image, reads_before_writing=False),),
             cost=self.cost,

@@ -1,4 +1,4 @@
-"""Micro-kernels that make an int8 result of a sum."""
+"""Micro-kernels that make an int8 result of a sum; what they call comes in front of them."""
 
 from .assembly import plain_kernel
 
@@ -8,7 +8,7 @@ REQUANTIZE_HIGH = plain_kernel(
     "int8_t requantize_high(\n"
     "    int32_t sum, int32_t multiplier, int32_t zero_point, int32_t low, int32_t high)",
     """
-    int32_t value = (int32_t)(((int64_t)sum * multiplier + (INT64_C(1) << 31)) >> 32);
+    int32_t value = high_product(sum, multiplier);
     value = value > 1024 ? 1024 : value < -1024 ? -1024 : value;
     value += zero_point;
     return (int8_t)(value < low ? low : value > high ? high : value);
@@ -22,14 +22,16 @@ REQUANTIZE_SHIFTED = plain_kernel(
     "    int32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point, int32_t low,"
     " int32_t high)",
     """
-    int64_t value = sum;
+    int32_t value = sum;
     if (shift > 0) {
         const int32_t most = INT32_MAX >> shift;
-        value = (sum > most ? most : sum < -most - 1 ? -most - 1 : sum) * ((int64_t)1 << shift);
+        value = (sum > most ? most : sum < -most - 1 ? -most - 1 : sum) * (1 << shift);
     } else {
         value = sum >> -shift;
     }
-    value = ((value * multiplier + (1 << 30)) >> 31) + zero_point;
+    value = multiply_high(value, multiplier);
+    value = value > 1024 ? 1024 : value < -1024 ? -1024 : value;
+    value += zero_point;
     return (int8_t)(value < low ? low : value > high ? high : value);
     """,
 )
