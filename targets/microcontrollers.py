@@ -42,6 +42,11 @@ class Microcontroller(Target):
     qemu: str = "qemu-system-arm"
     gnu_prefix: str = "arm-none-eabi-"
 
+    @property
+    def has_division(self) -> bool:
+        """Whether an instruction divides integers: Armv7-M, as SSAT."""
+        return self.has_saturation
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flash_bytes < 0 or self.ram_bytes < 0:

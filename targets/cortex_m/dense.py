@@ -10,6 +10,7 @@ from .dense_packing import pack
 from .dense_strips import Strips
 from .dense_vector import vector_layer
 from .layer import Layer, NodeArguments, lowers_layer
+from .winograd_layer import winograd_layers
 
 # Instructions of the portable versions over those with the DSP extension: Armv7-M has long
 # products and loads with an offset from a register, Armv6-M neither.
@@ -26,7 +27,8 @@ def convolution(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     image = DenseImage.of_convolution(node)
     if image is None or (image.groups > 1 and image.channels // image.groups % 4):
         return []
-    return _ways(node, image, core)
+    tiled = winograd_layers(node, image) if core.spends_flash and core.has_dsp else []
+    return [*tiled, *_ways(node, image, core)]
 
 
 @lowers_layer("penjing.linear_int8")
