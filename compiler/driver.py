@@ -191,7 +191,14 @@ def _to_sources(
             raise problem
         lowered, plan = min(plans, key=lambda both: both[1].arena_bytes)
     with clock.stage("codegen"):
-        return build_sources(program, lowered, plan, certify=certify, source_sha256=source)
+        advice = []
+        if not stream and stream_lengths(program):
+            advice.append("stream=True (the first layers row by row)")
+        if not reuse_inputs:
+            advice.append("reuse_inputs=True (inputs share memory with the layers)")
+        return build_sources(
+            program, lowered, plan, certify=certify, advice=advice, source_sha256=source
+        )
 
 
 def _digest(program: Program) -> str:

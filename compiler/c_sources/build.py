@@ -34,6 +34,7 @@ def build_sources(
     plan: MemoryPlan,
     *,
     certify: bool = True,
+    advice: Sequence[str] = (),
     source_sha256: str = "",
     stage_seconds: Mapping[str, float] | None = None,
 ) -> Artifact:
@@ -45,6 +46,7 @@ def build_sources(
         plan: Where its buffers are.
         certify: Whether to compile and run the files, if there are the tools, to learn how much
             stack and code they need and what they execute.
+        advice: What would make the model need less memory.
         source_sha256: Hash of the traced program, for the manifest.
         stage_seconds: Times of the compilation's stages, for the report.
 
@@ -55,7 +57,7 @@ def build_sources(
     assert isinstance(core, Microcontroller), core
     names, interface = c_names(lowered), interface_of(program)
     certificate = _certificate(lowered, plan, names)
-    check_ram(lowered, plan, certificate, core)
+    check_ram(lowered, plan, certificate, core, advice)
     check_flash(lowered, certificate, core)
     source = emit_source(lowered, plan, names, __version__)
 
@@ -76,7 +78,7 @@ def build_sources(
     if certify:
         measured = measure(_board_model(lowered, plan, files))
         certificate = replace(certificate, measured=measured)
-        check_ram(lowered, plan, certificate, core)
+        check_ram(lowered, plan, certificate, core, advice)
         check_flash(lowered, certificate, core)
         files[f"{name}.h"] = header(certificate)
     scratch = ScratchFolder(f"penjing-{name}-")

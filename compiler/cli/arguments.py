@@ -107,6 +107,11 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         action="store_true",
         help="for microcontrollers: compute the first convolutions row by row, for large images",
     )
+    parser.add_argument(
+        "--reuse-inputs",
+        action="store_true",
+        help="for microcontrollers: inputs lie in the arena, where they are overwritten",
+    )
     _add_tracing(parser)
     parser.add_argument(
         "--calibration",

@@ -31,6 +31,7 @@ def run(options: Namespace) -> None:
             half=options.half,
             weights=options.weights,
             stream=options.stream,
+            reuse_inputs=options.reuse_inputs,
             print_after=options.print_after,
             stop_at=options.stop_at,
             dump_dir=options.dump_dir,

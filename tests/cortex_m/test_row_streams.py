@@ -53,7 +53,8 @@ def program_of(name: str) -> Program:
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
-            nn.init.normal_(layer.bias, std=0.1)
+            if layer.bias is not None:
+                nn.init.normal_(layer.bias, std=0.1)
     return quantized(model, x)
 
 
@@ -119,6 +120,13 @@ def test_images_can_be_fed_row_by_row(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
     wanted = [program.run_flat(torch.from_numpy(image))[0].numpy().tobytes() for image in images]
     assert done.stdout == b"".join(wanted)
+
+
+def test_a_model_without_enough_memory_is_told_about_streams() -> None:
+    with pytest.raises(CompileError, match="stream=True") as error:
+        penjing.compile(program_of("mobile"), target="cortex-m4,ram=1KB", certify=False)
+    assert "bytes more RAM" in error.value.what
+    assert "reuse_inputs=True" in error.value.fix
 
 
 def test_a_network_that_begins_otherwise_is_refused() -> None:
