@@ -9,20 +9,16 @@ all the pixels up to there have been read: the result may take the place of the 
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..microcontrollers import Microcontroller
+from .depthwise_image import DepthwiseImage
 from .depthwise_planes import (
     CHANNELS,
-    PlanesShape,
     border_kernel,
     few_planes_kernel,
     move_kernel,
     planes_kernel,
 )
-from .depthwise_sums import SumsShape, sums_kernel
-from .depthwise_taps import MOST_COLUMNS, TapsShape, tap_records, taps_kernel
-from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
+from .layer import Layer, NodeArguments, lowers_layer
 from .multipliers import HighProducts
 from .products import HIGH_PRODUCT, MULTIPLY_HIGH
 from .requantizing import REQUANTIZE_HIGH, REQUANTIZE_SHIFTED
@@ -38,7 +34,7 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     """Stripes of all rows and of fewer, for strides of 1 or 2 and one image."""
     if "weight" not in node.constants:
         return []
-    image = _Image.of(node)
+    image = DepthwiseImage.of(node)
     if image is None:
         return []
     constants = [node.constants[name] for name in ("weight", "bias", "multiplier")]
@@ -55,100 +51,10 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
 
 
 @dataclass(frozen=True)
-class _Image:
-    """The sizes of one depthwise layer; `each` results for each channel of the input."""
-
-    kernel: tuple[int, int]  # rows and columns of taps, at least two columns
-    rows: int
-    columns: int
-    channels: int
-    result_rows: int
-    result_columns: int
-    each: int
-    stride: int
-    above: int  # rows of border
-    before: int  # columns of border
-    input_zero_point: int
-    zero_point: int
-    low: int
-    high: int
-    shift: int | None = None  # see SumsShape
-
-    @classmethod
-    def of(cls, node: NodeArguments) -> "_Image | None":
-        """The sizes, or None where the layer is another one."""
-        values, weight = node.values, node.constants["weight"]
-        (x,), y = node.inputs, node.output
-        if len(x.shape) != 4 or weight.shape[1] != 1 or x.shape[0] != 1:
-            return None
-        channels, stride, padding = x.shape[3], values["stride"], values["padding"]
-        if values["groups"] != channels or list(values["dilation"]) != [1, 1]:
-            return None
-        down, right = weight.shape[2], max(weight.shape[3], 2)
-        if list(stride) not in ([1, 1], [2, 2]) or down < stride[0] or right > MOST_COLUMNS:
-            return None
-        image = cls(
-            (down, right),
-            x.shape[1],
-            x.shape[2],
-            channels,
-            y.shape[1],
-            y.shape[2],
-            y.shape[3] // channels,
-            stride[0],
-            padding[0],
-            padding[1],
-            values["input_zero_point"],
-            values["zero_point"],
-            values["low"],
-            values["high"],
-        )
-        return image if image.sums.fits and image.columns * channels <= 2**20 else None
-
-    @property
-    def planes(self) -> PlanesShape:
-        """What widens rows: as many words as the last results in a row read."""
-        read = (self.result_columns - 1) * self.stride + self.kernel[1]
-        if self.is_three and self.stride == 1:
-            read += self.result_columns % 2  # the last result alone reads four columns
-        if self.is_three and self.stride == 2:
-            read += 1
-        words = -(-max(read, self.before + self.columns) // 2)
-        return PlanesShape(self.columns, self.before, words, self.channels)
-
-    @property
-    def is_three(self) -> bool:
-        """Whether registers hold all taps."""
-        return self.kernel == (3, 3)
-
-    @property
-    def sums(self) -> SumsShape | TapsShape:
-        """What sums windows."""
-        sizes = (self.result_columns, self.stride)
-        rest = (self.planes.row_bytes, self.channels * self.each, self.low, self.high, self.shift)
-        if self.is_three:
-            return SumsShape(*sizes, *rest)
-        return TapsShape(self.kernel, *sizes, *rest)
-
-    def records(self, products: HighProducts) -> Array:
-        """The constants of each channel."""
-        shape = self.sums
-        if isinstance(shape, TapsShape):
-            return tap_records(shape, products, self.zero_point)
-        return _records(products, self.zero_point)
-
-    @property
-    def border(self) -> int:
-        """A word of border."""
-        both = (self.input_zero_point & 0xFFFF) * 0x10001
-        return both - (1 << 32) if both >= 1 << 31 else both
-
-
-@dataclass(frozen=True)
 class _Stripes:
     """A layer that keeps the planes for `together` rows of results."""
 
-    image: _Image
+    image: DepthwiseImage
     together: int
 
     @property
@@ -197,6 +103,17 @@ class _Stripes:
         sums = sum(image.sums.instructions(rows) + _CALL for rows in lengths)
         return groups * (widened + moved + border) + results * sums
 
+    @property
+    def _lead(self) -> int:
+        """How far results of a stripe reach beyond what is read until then."""
+        image, start = self.image, self._kept - self.image.above
+        pixels = [
+            stripe * self.together * image.result_columns
+            - (start + stripe * self.together * image.stride) * image.columns
+            for stripe in range(1, self._count)
+        ]
+        return image.channels * max(0, *pixels, 0)
+
     def layer(self, products: HighProducts) -> Layer:
         """The layer as a function."""
         image = self.image
@@ -206,7 +123,7 @@ class _Stripes:
         borders = [border_kernel()] * (image.above > 0 or self._below > 0)
         high, shifted = (HIGH_PRODUCT, REQUANTIZE_HIGH), (MULTIPLY_HIGH, REQUANTIZE_SHIFTED)
         result = high if image.shift is None else shifted
-        kernels = [*result, *borders, *whole, *rest, *moves, _sums_kernel(image.sums)]
+        kernels = [*result, *borders, *whole, *rest, *moves, image.sums_kernel]
         x, y, records = Pointer("x", "int8"), Pointer("y", "int8"), Pointer("channels", "int32")
         scratch = Pointer("planes", "int16")
         whole_groups, few = divmod(image.channels, CHANNELS)
@@ -221,7 +138,7 @@ class _Stripes:
             (image.records(products),),
             tuple(kernels),
             scratch_bytes=self.scratch_bytes,
-            leads=(0,) if one else (None,),
+            leads=(self._lead,) if one else (None,),
             lead_unit=image.channels if one else 1,
             cost=self.cost,
             variant=f"{self.together} rows of {CHANNELS} channels",
@@ -303,19 +220,3 @@ class _Pointers:
     records: Pointer
     y: Pointer
     planes: Pointer
-
-
-def _sums_kernel(shape: SumsShape | TapsShape) -> MicroKernel:
-    return taps_kernel(shape) if isinstance(shape, TapsShape) else sums_kernel(shape)
-
-
-def _records(products: HighProducts, zero_point: int) -> Array:
-    """For each result channel: taps (0, 1) and (1, 2) of three rows, and what follows the sum."""
-    taps = products.weight.reshape(-1, 3, 3).astype(np.int64)
-    left = (taps[:, :, 0] & 0xFFFF) | (taps[:, :, 1] << 16)
-    right = (taps[:, :, 1] & 0xFFFF) | (taps[:, :, 2] << 16)
-    words = np.stack([left, right], axis=2).reshape(len(taps), 6)
-    points = np.full(len(taps), zero_point)
-    rest = np.stack([products.bias, products.multiplier, points], axis=1)
-    records = np.concatenate([words, rest], axis=1)
-    return (records & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

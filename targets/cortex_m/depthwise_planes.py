@@ -23,7 +23,7 @@ class PlanesShape:
 
     Args:
         columns: Of the image.
-        before: Columns of border on the left, 0 or 1.
+        before: Columns of border on the left.
         words: Of a row of a plane; two columns each, enough for both borders.
         pixel_bytes: From a pixel to its right neighbor.
     """
@@ -126,7 +126,10 @@ def _portable(shape: PlanesShape, channels: str) -> str:
 def _row(shape: PlanesShape) -> list[str]:
     """Pixels a and b in turns; with a border on the left, b comes before a."""
     pairs, single = divmod(shape.columns, 2)
-    lines = [f"mov {name}, r3" for name in _B] * (shape.before > 0)
+    odd, outside = shape.before % 2, shape.before // 2
+    lines = _border(shape, range(outside))
+    lines += add("r1", "r1", 4 * outside, "r9")
+    lines += [f"mov {name}, r3" for name in _B] * odd
     word = 0  # behind r1
     if pairs:
         steps = pairs // shape.unrolled
@@ -134,16 +137,20 @@ def _row(shape: PlanesShape) -> list[str]:
         lines += _pairs(shape)
     if single:
         lines += [*_load(_A, 0), *add("r0", "r0", shape.pixel_bytes, "r9")]
-        lines += _store(shape, *((_B, _A) if shape.before else (_A, _BORDER)), word=word)
+        lines += _store(shape, *((_B, _A) if odd else (_A, _BORDER)), word=word)
         word += 1
-    elif shape.before:
+    elif odd:
         lines += _store(shape, _B, _BORDER, word=word)
         word += 1
-    for rest in range(word, shape.words - pairs):
-        for channel in range(CHANNELS):
-            lines.append(f"str r3, [r1, #{4 * (rest + channel * shape.words)}]")
-    lines += add("r1", "r1", shape.row_bytes - 4 * pairs, "r9")
+    lines += _border(shape, range(word, shape.words - pairs - outside))
+    lines += add("r1", "r1", shape.row_bytes - 4 * (pairs + outside), "r9")
     return [*lines, "subs r2, #1", "bne 1b"]
+
+
+def _border(shape: PlanesShape, words: range) -> list[str]:
+    """Words of border, of all four channels."""
+    places = [word + channel * shape.words for word in words for channel in range(CHANNELS)]
+    return [f"str r3, [r1, #{4 * place}]" for place in places]
 
 
 def _pairs(shape: PlanesShape) -> list[str]:
@@ -153,7 +160,7 @@ def _pairs(shape: PlanesShape) -> list[str]:
     for pair in range(unrolled if pairs else 0):
         first = _load(_A, 2 * pair * shape.pixel_bytes)
         second = _load(_B, (2 * pair + 1) * shape.pixel_bytes)
-        if shape.before:
+        if shape.before % 2:
             lines += [*first, *_store(shape, _B, _A, word=pair), *second]
         else:
             lines += [*first, *second, *_store(shape, _A, _B, word=pair)]

@@ -73,6 +73,11 @@ class SumsShape:
         return near and 3 * self.pixel_bytes <= _FAREST
 
     @property
+    def record_words(self) -> int:
+        """Of a channel."""
+        return RECORD_WORDS
+
+    @property
     def has_inner_loop(self) -> bool:
         """Whether a row takes several steps."""
         return self.columns // 2 > self.unrolled

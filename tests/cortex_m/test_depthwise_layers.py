@@ -17,8 +17,9 @@ def _case(
     columns: int,
     channels: int,
     *,
+    kernel: tuple[int, int] = (3, 3),
     stride: int = 1,
-    padding: int = 1,
+    padding: int | tuple[int, int] = 1,
     each: int = 1,
     low: int = -128,
     high: int = 127,
@@ -31,7 +32,7 @@ def _case(
     random = np.random.default_rng(rows * 1000 + columns * 10 + channels)
     outputs = channels * each
     x = random.integers(-128, 128, (1, channels, rows, columns)).astype(np.int8)
-    weight = random.integers(-127, 128, (outputs, 1, 3, 3)).astype(np.int8)
+    weight = random.integers(-127, 128, (outputs, 1, *kernel)).astype(np.int8)
     if extreme:
         x[:] = random.choice([-128, 127], x.shape)
         weight[:] = random.choice([-127, 127], weight.shape)
@@ -39,7 +40,7 @@ def _case(
     multiplier = (random.uniform(0.3, 1, outputs) * largest * 2**31).astype(np.int32)
     values = {
         "stride": [stride, stride],
-        "padding": [padding, padding],
+        "padding": [padding] * 2 if isinstance(padding, int) else list(padding),
         "dilation": [1, 1],
         "groups": channels,
         "input_zero_point": -11,
@@ -73,6 +74,14 @@ _SHAPES: list[dict[str, Any]] = [
     {"rows": 6, "columns": 6, "channels": 8, "low": -20, "high": 90},
     {"rows": 6, "columns": 6, "channels": 8, "largest": 0.9},
     {"rows": 6, "columns": 6, "channels": 8, "extreme": True},
+    {"rows": 7, "columns": 6, "channels": 8, "kernel": (5, 5), "padding": 2},
+    {"rows": 7, "columns": 9, "channels": 4, "kernel": (5, 5), "padding": 2, "stride": 2},
+    {"rows": 8, "columns": 7, "channels": 4, "kernel": (7, 7), "padding": 3, "extreme": True},
+    {"rows": 9, "columns": 5, "channels": 5, "kernel": (4, 1), "padding": (1, 0)},
+    {"rows": 3, "columns": 13, "channels": 4, "kernel": (1, 4), "padding": (0, 2)},
+    {"rows": 8, "columns": 8, "channels": 4, "kernel": (2, 2), "padding": 0, "stride": 2},
+    {"rows": 7, "columns": 11, "channels": 4, "kernel": (3, 6), "padding": 1, "shift": -1},
+    {"rows": 5, "columns": 5, "channels": 4, "kernel": (5, 5), "padding": 2, "low": -9, "high": 9},
     {"rows": 6, "columns": 6, "channels": 8, "shift": 3, "largest": 0.001},
     {"rows": 3, "columns": 3, "channels": 8, "shift": 5, "largest": 0.9, "most_bias": 2**30},
     {"rows": 3, "columns": 3, "channels": 8, "shift": -2, "largest": 0.02},
