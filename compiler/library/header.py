@@ -14,9 +14,9 @@ STATUSES = (
     ("PENJING_NULL_OUTPUT", 2, "outputs, or one of its entries, is NULL"),
     ("PENJING_NULL_ARENA", 3, "arena is NULL"),
     ("PENJING_SMALL_ARENA", 4, "arena_bytes is less than the model needs"),
-    ("PENJING_MISALIGNED_ARENA", 5, "arena is not aligned to 64 bytes"),
-    ("PENJING_MISALIGNED_INPUT", 6, "an input is not aligned to its element size"),
-    ("PENJING_MISALIGNED_OUTPUT", 7, "an output is not aligned to its element size"),
+    ("PENJING_MISALIGNED_ARENA", 5, "arena is not aligned to NAME_ARENA_ALIGN"),
+    ("PENJING_MISALIGNED_INPUT", 6, "an input is not aligned as the header says"),
+    ("PENJING_MISALIGNED_OUTPUT", 7, "an output is not aligned as the header says"),
     ("PENJING_OVERLAP", 8, "an output or the arena overlaps another buffer"),
     ("PENJING_WRONG_WEIGHTS", 9, "the weights file belongs to another model"),
 )
