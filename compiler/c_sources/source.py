@@ -8,6 +8,7 @@ from ...targets.cortex_m.layer import MicroKernel
 from ...targets.cortex_m.line_breaks import listed
 from ...targets.cortex_m.print_c import print_function
 from ...targets.cortex_m.print_expression import CannotPrint
+from ...targets.microcontrollers import Microcontroller
 from ..errors import CompileError
 from ..library.c_text import C_TYPES, comment
 from ..lowering.layers import LayerFunction
@@ -105,6 +106,8 @@ def emit_source(lowered: Lowered, plan: MemoryPlan, names: CNames, version: str)
 
 def _functions(lowered: Lowered, names: CNames) -> tuple[list[str], tuple[MicroKernel, ...]]:
     """The layers' functions, and what they call."""
+    core = lowered.target
+    assert isinstance(core, Microcontroller), core
     callers: dict[str, list[Call]] = {}
     for call in lowered.calls:
         callers.setdefault(call.kernel, []).append(call)
@@ -122,6 +125,7 @@ def _functions(lowered: Lowered, names: CNames) -> tuple[list[str], tuple[MicroK
                 comment=comment(_describe(calls)),
                 restrict=function.distinct,
                 micro_kernels={kernel.name for kernel in function.micro_kernels},
+                divides=core.has_division,
             )
         except CannotPrint as error:
             raise CompileError(

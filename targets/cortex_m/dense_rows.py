@@ -261,9 +261,13 @@ def move_kernel() -> MicroKernel:
         "4:",
         "pop {r4-r10}",
     ]
+    # two at a time: compilers make memmove of single ones
     portable = """
-    for (int32_t i = 0; i < 2 * pairs; ++i)
-        y[i] = x[i];
+    for (int32_t i = 0; i < 2 * pairs; i += 2) {
+        const int16_t first = x[i], second = x[i + 1];
+        y[i] = first;
+        y[i + 1] = second;
+    }
     """
     parameters = ("int16_t *y", "const int16_t *x", "int32_t pairs")
     comment = "Moves int16 towards the front."

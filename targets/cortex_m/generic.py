@@ -121,6 +121,7 @@ def _to_statements() -> Any:
             flat.StmtSimplify(),
             flat.RemoveNoOp(),
             flat.LowerIntrin(),
+            own_pass(lets_to_registers, "LetsToRegisters"),  # of divisions
         ]
     )
 

@@ -17,6 +17,30 @@ _FLOOR = {
     "floor_mod": "return a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0);",
 }
 
+# One bit after the other, for cores without an instruction; C rounds quotients towards zero.
+_QUOTIENT = """\
+/* a / b */
+static {type} quotient_{dtype}({type} a, {type} b)
+{{
+    {word} rest = a < 0 ? 0 - ({word})a : ({word})a, divisor = b < 0 ? 0 - ({word})b : ({word})b;
+    {word} result = 0;
+    for (int bit = {bits} - 1; bit >= 0; bit--)
+        if (rest >> bit >= divisor) {{
+            rest -= divisor << bit;
+            result |= ({word})1 << bit;
+        }}
+    return ({type})((a < 0) != (b < 0) ? 0 - result : result);
+}}
+"""
+
+_REMAINDER = """\
+/* a % b */
+static inline {type} remainder_{dtype}({type} a, {type} b)
+{{
+    return a - quotient_{dtype}(a, b) * b;
+}}
+"""
+
 _BITS = """\
 static inline {to} {name}({source} value)
 {{
@@ -105,7 +129,7 @@ static inline {type} fabs_{dtype}({type} x)
 """
 
 
-def _helpers() -> dict[str, dict[str, MicroKernel]]:
+def _helpers() -> dict[str, tuple[MicroKernel, ...]]:
     texts: dict[str, str] = {"multiply_high": MULTIPLY_HIGH.text, "narrow": _NARROW}
     ctypes = {name: f"{name}_t" for name in ("int32", "uint32", "int64", "uint64")}
     ctypes |= {"float32": "float", "float64": "double"}
@@ -120,6 +144,10 @@ def _helpers() -> dict[str, dict[str, MicroKernel]]:
             texts[name] = (
                 f"static inline {ctype} {name}({ctype} a, {ctype} b)\n{{\n    {body}\n}}\n"
             )
+    for dtype, bits in (("int32", 32), ("int64", 64)):
+        known = {"dtype": dtype, "type": f"{dtype}_t", "word": f"u{dtype}_t", "bits": bits}
+        texts[f"quotient_{dtype}"] = _QUOTIENT.format(**known)
+        texts[f"remainder_{dtype}"] = _REMAINDER.format(**known)
     for dtype, word in (("float32", "int32_t"), ("float64", "int64_t")):
         for name, to, source in (
             (f"{dtype}_from_bits", ctypes[dtype], word),
@@ -131,8 +159,17 @@ def _helpers() -> dict[str, dict[str, MicroKernel]]:
     for dtype in ("float32", "float64"):
         texts[f"fabs_{dtype}"] = _FABS.format(type=ctypes[dtype], dtype=dtype)
     texts["sqrt_float32"] = _SQRT
-    return {name: {name: MicroKernel(name, text)} for name, text in texts.items()}
+    kernels = {name: MicroKernel(name, text) for name, text in texts.items()}
+    found: dict[str, tuple[MicroKernel, ...]] = {
+        name: (kernel,) for name, kernel in kernels.items()
+    }
+    for dtype in ("int32", "int64"):
+        found[f"remainder_{dtype}"] = (
+            kernels[f"quotient_{dtype}"],
+            kernels[f"remainder_{dtype}"],
+        )
+    return found
 
 
-# By the name of the function: what NAME_kernels.h must define for it.
+# By the name of the function: what NAME_kernels.h must define for it, in this order.
 HELPERS = _helpers()

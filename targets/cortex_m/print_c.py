@@ -36,6 +36,7 @@ def print_function(
     comment: str = "",
     restrict: bool = True,
     micro_kernels: Collection[str] = (),
+    divides: bool = True,
 ) -> CFunction:
     """A PrimFunc over raw pointers as `static void SYMBOL(...)`.
 
@@ -47,11 +48,12 @@ def print_function(
         comment: One line above it.
         restrict: Whether no two of its pointers are into the same memory.
         micro_kernels: Names of the functions that it may call.
+        divides: Whether the core has an instruction for divisions.
 
     Raises:
         CannotPrint: It holds something that our C has no form for.
     """
-    printer = _Printer(micro_kernels)
+    printer = _Printer(micro_kernels, divides)
     parameters = []
     for index, param in enumerate(func.params):
         const = "const " if index < read else ""
@@ -72,11 +74,14 @@ class _Printer:
     """Writes statements; variables get names that are free in their scope."""
 
     micro_kernels: Collection[str]
+    divides: bool
     lines: list[str] = field(default_factory=list)
     depth: int = 1
 
     def __post_init__(self) -> None:
-        self.expressions = ExpressionPrinter(self._name_of, self._place, self.micro_kernels)
+        self.expressions = ExpressionPrinter(
+            self._name_of, self._place, self.micro_kernels, self.divides
+        )
         self._names: list[tuple[Any, str]] = []  # variables in scope, pointers among them
         self._scalars: list[tuple[Any, str]] = []  # buffers of one element
         self._views: list[tuple[Any, str]] = []  # buffers that read a pointer as another type

@@ -53,6 +53,7 @@ class ExpressionPrinter:
         name_of: Gives the C name of a variable.
         place_of: Gives the C for an element of a buffer.
         micro_kernels: Functions that may be called by their names.
+        divides: Whether the core divides integers; else a function of ours does.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class ExpressionPrinter:
         name_of: Callable[[Any], str],
         place_of: Callable[[Any], str],
         micro_kernels: Collection[str],
+        divides: bool,
     ) -> None:
         self._name_of = name_of
         self._place_of = place_of
         self._micro_kernels = micro_kernels
+        self._divides = divides
         self.helpers: dict[str, MicroKernel] = {}
 
     def text(self, node: Any, least: int = 0) -> str:
@@ -73,8 +76,8 @@ class ExpressionPrinter:
 
     def call(self, helper: str, *arguments: str) -> Written:
         """A call of a helper function, which NAME_kernels.h then defines."""
-        for name, kernel in HELPERS[helper].items():
-            self.helpers[name] = kernel
+        for kernel in HELPERS[helper]:
+            self.helpers[kernel.name] = kernel
         return f"{helper}({', '.join(arguments)})", ATOM
 
     def _written(self, node: Any) -> Written:
@@ -88,6 +91,9 @@ class ExpressionPrinter:
             return self._place_of(node), ATOM
         if isinstance(node, ir.Var):
             return self._name_of(node), ATOM
+        if isinstance(node, (tirx.Div, tirx.Mod)) and self._needs_function(node):
+            which = "quotient" if isinstance(node, tirx.Div) else "remainder"
+            return self._helped(which, node, node.a, node.b)
         if type(node) in _BINARY:
             return self._binary(node, *_BINARY[type(node)])
         if type(node) in _BITWISE:
@@ -109,6 +115,9 @@ class ExpressionPrinter:
         if isinstance(node, tirx.Select):
             return self._choice(node.condition, node.true_value, node.false_value)
         raise CannotPrint(f"{type(node).__name__} in {node}")
+
+    def _needs_function(self, division: Any) -> bool:
+        return not self._divides and "float" not in dtype_of(division)
 
     def _helped(self, which: str, node: Any, *arguments: Any) -> Written:
         """A call of the helper for the type of the node."""

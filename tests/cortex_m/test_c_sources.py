@@ -54,8 +54,10 @@ def test_an_int8_network_gives_the_bytes_of_pytorch(tmp_path: Path) -> None:
     assert sorted(artifact.manifest.files) == ["net.c", "net.h", "net_kernels.h", "net_weights.c"]
 
 
-def _run(model: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> None:
-    artifact = penjing.compile(model, inputs, target="cortex-m4", name="net", certify=False)
+def _run(
+    model: nn.Module, inputs: tuple[Tensor, ...], folder: Path, target: str = "cortex-m4"
+) -> None:
+    artifact = penjing.compile(model, inputs, target=target, name="net", certify=False)
     got = run_here(artifact, [tensor.numpy() for tensor in inputs], folder)
     with torch.no_grad():
         wanted = pytree.tree_leaves(model(*inputs))
@@ -77,6 +79,16 @@ def _run(model: nn.Module, inputs: tuple[Tensor, ...], folder: Path) -> None:
 )
 def test_real_numbers_work_too(model: nn.Module, tmp_path: Path) -> None:
     _run(model.eval(), (torch.randn(1, 3, 8, 8),), tmp_path)
+
+
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
+def test_divisions_round_as_in_pytorch(target: str, tmp_path: Path) -> None:
+    def function(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        return torch.div(a, b, rounding_mode="trunc"), torch.fmod(a, b), a // b, a % b, a // 7
+
+    a = torch.randint(-1_000_000, 1_000_000, (50,), dtype=torch.int32)
+    b = torch.randint(1, 300, (50,), dtype=torch.int32) * torch.tensor([1, -1] * 25).int()
+    _run(Function(function), (a, b), tmp_path, target=target)
 
 
 @pytest.mark.filterwarnings("ignore:the model computes with real numbers")

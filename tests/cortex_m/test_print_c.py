@@ -26,10 +26,10 @@ def test_loops_sums_and_calls_read_like_c() -> None:
         call("store", y.at(2), rest << 4),
     ]
     func = function([x, weight, y], body)
-    printed = print_function(func, "net_layer", read=2, comment="a layer", micro_kernels=["store"])
+    printed = print_function(func, "net", read=2, comment="a layer", micro_kernels=["store"])
     assert printed.text == dedent("""\
         /* a layer */
-        static void net_layer(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
+        static void net(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
         {
             int32_t total = 0;
             for (int32_t k = 0; k < 3; k++) {
