@@ -1,5 +1,6 @@
 """Dense layers as functions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,68 +53,66 @@ class _Body:
     rows: Pointer
 
     def statements(self) -> list[Any]:
+        """All strips, in the order of the way."""
         way, below = self.way, self.way.image.result_size[0]
         if way.slides:
-            return [
-                loop("strip", count, lambda strip, f=first, n=width: self._slide(f + strip * n, n))
-                for first, width, count in way.strips()
-            ]
+            return self._strips(self._slide)
 
         def row(y: Index) -> Any:
-            return block(
-                [
-                    loop(
-                        "strip",
-                        count,
-                        lambda strip, f=first, n=width: self._strip(y, f + strip * n, n),
-                    )
-                    for first, width, count in way.strips()
-                ]
-            )
+            return block(self._strips(lambda span: self._strip(y, span)))
 
         return [loop("row", below, row)]
 
-    def _slide(self, first: Index, width: int) -> Any:
+    def _strips(self, body: Callable[["_Span"], Any]) -> list[Any]:
+        """A statement for every strip of a row."""
+        made = []
+        for first, width, count in self.way.strips():
+
+            def one(strip: Index, first: int = first, width: int = width) -> Any:
+                span = _Span.of(self.way, first + strip * width, width)
+                return block([*span.bindings, body(span)])
+
+            made.append(loop("strip", count, one))
+        return made
+
+    def _slide(self, span: "_Span") -> Any:
         """All rows of a strip."""
         way, image = self.way, self.way.image
         above = min(image.padding[0], way.kept)
         start = [self._fill(0, image.reach[0])] * way.has_border
+
+        def take(j: Index) -> Any:
+            return self._widen(j + (above - image.padding[0]), j + above, span)
+
         if way.kept > above:
-            take = lambda j: self._widen(j + (above - image.padding[0]), j + above, first, width)  # noqa: E731
             start.append(loop("j", min(way.kept - above, image.size[0]), take))
-        down = loop("row", image.result_size[0], lambda y: self._slide_row(y, first, width))
+        down = loop("row", image.result_size[0], lambda y: self._slide_row(y, span))
         return block([*start, down])
 
-    def _slide_row(self, y: Index, first: Index, width: int) -> Any:
+    def _slide_row(self, y: Index, span: "_Span") -> Any:
         way, image = self.way, self.way.image
-        new = loop(
-            "j",
-            image.reach[0] - way.kept,
-            lambda j: self._widen_or_fill(y * image.stride[0] + j, way.kept, j, first, width),
-        )
+
+        def take(j: Index) -> Any:
+            row, to = y * image.stride[0] + j + (way.kept - image.padding[0]), j + way.kept
+            return self._inside(row, self._widen(row, to, span), self._fill(to, 1))
+
+        new = loop("j", image.reach[0] - way.kept, take)
         after = []
         if way.kept:
             end = self.rows.at(image.stride[0] * way.row)
             after = [call("move_pairs", self.rows.at(), end, way.kept * way.row // 2)]
-        return block([new, *self._sums(y, first, width), *after])
+        return block([new, *self._sums(y, span), *after])
 
-    def _strip(self, y: Index, first: Index, width: int) -> Any:
+    def _strip(self, y: Index, span: "_Span") -> Any:
         """One strip on its own."""
         way, image = self.way, self.way.image
         start = [self._fill(0, image.reach[0])] * way.has_border
 
         def tap(j: Index) -> Any:
             row = y * image.stride[0] + j * image.dilation[0] - image.padding[0]
-            return self._inside(row, self._widen(row, j * image.dilation[0], first, width), None)
+            return self._inside(row, self._widen(row, j * image.dilation[0], span), None)
 
-        return block([*start, loop("j", image.kernel[0], tap), *self._sums(y, first, width)])
-
-    def _widen_or_fill(self, row: Index, kept: int, j: Index, first: Index, width: int) -> Any:
-        """Row `row` + kept of the image with its border, into row kept + j of the window."""
-        inside = row + (kept - self.way.image.padding[0])
-        return self._inside(
-            inside, self._widen(inside, j + kept, first, width), self._fill(j + kept, 1)
-        )
+        return block([*start, loop("j", image.kernel[0], tap), *self._sums(y, span)])
 
     def _inside(self, row: Index, then: Any, otherwise: Any | None) -> Any:
         """A statement for rows of the image, another for those beyond."""
@@ -129,40 +128,25 @@ class _Body:
         both = conditions[0] if len(conditions) == 1 else tirx.And(*conditions)
         return tirx.IfThenElse(_condition(both), then, otherwise)
 
-    def _widen(self, row: Index, to: Index, first: Index, width: int) -> Any:
+    def _widen(self, row: Index, to: Index, span: "_Span") -> Any:
         """The pixels of an image's row under a strip, into a row of the window."""
         way, image, how = self.way, self.way.image, self.way.image.widening
-        column = first * image.stride[1] - image.padding[1]
-        end = column + image.columns_for(width)
-        is_fixed = isinstance(first, int)
-        # of a strip among several only the outer ones reach beyond the image
-        begin = max(column, 0) if is_fixed else column
-        stop = min(end, image.size[1]) if is_fixed else end
-        if not is_fixed and image.padding[1]:
-            begin = tirx.max(column, 0)
-        if not is_fixed and self._may_pass_the_end():
-            stop = tirx.min(end, image.size[1])
-        source = self.x.at((row * image.size[1] + begin) * image.channels)
-        target = self.rows.at(to * way.row + (begin - column) * how.elements)
-        count = image.columns_for(width) if begin is column and stop is end else stop - begin
-        return call(how.kernel.name, source, target, count * how.counts)
-
-    def _may_pass_the_end(self) -> bool:
-        image = self.way.image
-        return image.columns_for(image.result_size[1]) - image.padding[1] > image.size[1]
+        source = self.x.at((row * image.size[1] + span.left) * image.channels)
+        target = self.rows.at(to * way.row + span.border * how.elements)
+        return call(how.kernel.name, source, target, span.pixels * how.counts)
 
     def _fill(self, row: Index, count: int) -> Any:
         """Rows of the window that hold the zero point."""
         pairs, at = count * self.way.row // 2, self.rows.at(row * self.way.row)
         return call("fill_pairs", at, pairs, self.way.image.input_zero_point)
 
-    def _sums(self, y: Index, first: Index, width: int) -> list[Any]:
+    def _sums(self, y: Index, span: "_Span") -> list[Any]:
         statements, done = [], 0
-        for pixels, count in self.way.blocks(width):
+        for pixels, count in self.way.blocks(span.width):
             start = done
 
             def one(i: Index, pixels: int = pixels, start: int = start) -> Any:
-                return self._block(y, first, i * pixels + start, pixels)
+                return self._block(y, span.first, i * pixels + start, pixels)
 
             statements.append(loop("block", count, one))
             done += pixels * count
@@ -190,6 +174,48 @@ class _Body:
             )
 
         return loop("group", image.groups, group)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The columns of a strip.
+
+    Attributes:
+        first: Its first result.
+        width: Its results.
+        left: Its first column in the image.
+        pixels: Columns of the image.
+        border: Columns before them that lie beyond the image.
+        bindings: Statements that give these names in C.
+    """
+
+    first: Index
+    width: int
+    left: Index
+    pixels: Index
+    border: Index
+    bindings: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, way: Strips, first: Index, width: int) -> "_Span":
+        """The strip that begins with result `first`."""
+        image = way.image
+        column = first * image.stride[1] - image.padding[1]
+        size, end = image.size[1], image.columns_for(width)
+        if isinstance(first, int):
+            left = max(column, 0)
+            return cls(first, width, left, min(column + end, size) - left, left - column)
+        last = image.columns_for(image.result_size[1]) - image.padding[1]
+        left, pixels = column, tirx.const(end, "int32")
+        if image.padding[1]:
+            left, pixels = tirx.max(column, 0), column + end - tirx.max(column, 0)
+        if last > size:
+            pixels = tirx.min(column + end, size) - left
+        names = tirx.Var("left", "int32"), tirx.Var("pixels", "int32")
+        bindings = tuple(
+            tirx.Bind(var, value) for var, value in zip(names, (left, pixels), strict=True)
+        )
+        return cls(first, width, *names, names[0] - column, bindings)
 
 
 def _condition(value: Any) -> Any:

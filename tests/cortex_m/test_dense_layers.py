@@ -11,7 +11,7 @@ from penjing.targets.cortex_m.layer import Layer, variants
 from .dense_cases import Case, convolution, linear
 from .layer_runs import check_layer, core
 
-_ONE = {"kernel": (1, 1), "padding": (0, 0)}
+_ONE: dict[str, Any] = {"kernel": (1, 1), "padding": (0, 0)}
 _CASES: dict[str, Callable[[], Case]] = {
     "3x3": lambda: convolution((5, 7), 8, 6),
     "odd results": lambda: convolution((5, 7), 8, 7),
