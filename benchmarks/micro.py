@@ -6,6 +6,7 @@ those of CMSIS-NN for the same layers (`CMSIS_NN`).
     python -m benchmarks.micro [NETWORK ...] [--target CORE ...] [--layers] [--json FILE]
 """
 
+import json
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ CMSIS_NN = {
     "cortex-m55": {"resnet8": 4.92, "mobilenet_v1": 6.61, "ds_cnn": 1.87, "autoencoder": 0.36},
 }
 DEFAULT = ("cortex-m4", "cortex-m55")
+SAVED = Path(__file__).with_name("results") / "micro.json"
 
 
 @cache
@@ -83,6 +85,11 @@ def measure(network: str, target: str) -> Row:
     }
 
 
+def kept() -> dict[tuple[str, str], Row]:
+    """The rows that were saved last, by network and core."""
+    return {(row["network"], row["core"]): row for row in json.loads(SAVED.read_text())}
+
+
 def sizes(artifact: Artifact) -> dict[str, int]:
     """Bytes of code and constants in the model's own objects, without memcpy and memset."""
     core = artifact.manifest.target
@@ -125,13 +132,16 @@ def _options() -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", help=f"some of {', '.join(TINY)} (default: all)")
     cores = [core.name for core in CORES]
-    parser.add_argument("--target", nargs="+", default=DEFAULT, choices=cores, metavar="CORE")
+    parser.add_argument(
+        "--target", nargs="+", default=DEFAULT, choices=[*cores, "all"], metavar="CORE"
+    )
     parser.add_argument("--layers", action="store_true", help="a table for each network too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
     options = parser.parse_args()
     if unknown := set(options.networks) - set(TINY):
         parser.error(f"unknown network {', '.join(sorted(unknown))}")
     options.networks = options.networks or list(TINY)
+    options.target = cores if "all" in options.target else options.target
     return options
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.micro import compiled, inputs, quantized, sizes
+from benchmarks.micro import SAVED, compiled, inputs, kept, quantized, sizes
 from benchmarks.tiny import TINY
 from penjing.compiler.runners.boards.board import BOARDS
 from penjing.compiler.runners.boards.model import ModelOnBoard
@@ -17,6 +17,7 @@ BUDGETS = {
     "cortex-m7": {"resnet8": 15.0, "mobilenet_v1": 12.0, "ds_cnn": 3.9, "autoencoder": 0.36},
     "cortex-m55": {"resnet8": 4.92, "mobilenet_v1": 6.61, "ds_cnn": 1.87, "autoencoder": 0.36},
 }
+KEPT = kept()
 OTHERS = [(name, core.name) for name in TINY for core in CORES]
 OTHERS.remove(("autoencoder", "cortex-m4"))
 
@@ -30,6 +31,11 @@ def _check(network: str, core: str) -> None:
             np.testing.assert_array_equal(array, tensor.numpy())
     count = artifact.count_instructions(*inputs(network))
     assert count <= 1e6 * BUDGETS.get(core, {}).get(network, np.inf)
+    if (network, core) in KEPT:
+        saved = KEPT[network, core]["instructions"]
+        assert count <= 1.001 * saved, (
+            f"python -m benchmarks.micro --target all --json {SAVED} keeps new ones"
+        )
     assert sum(row.cost for row in artifact.profile(*inputs(network)).rows) <= count
     assert sizes(artifact)["code"] <= 20_000
     assert artifact.measure_stack(*inputs(network)) <= 512
