@@ -135,6 +135,21 @@ def test_the_absence_of_tools_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
     assert "apt install qemu-system-arm" in error.value.fix
 
 
+@pytest.mark.qemu
+def test_a_program_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "_LONGEST_SECONDS", 1)
+    with pytest.raises(CompileError, match="did not end in 1 s"):
+        _run("for (;;) { }", _core("cortex-m4"))
+
+
+@pytest.mark.qemu
+def test_a_chosen_compiler_gets_the_flags_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENJING_CC", "arm-none-eabi-gcc -fno-common")
+    found = toolchain.find_board_toolchain(_core("cortex-m7"))
+    assert found.command[:2] == ("arm-none-eabi-gcc", "-fno-common")
+    assert "-mcpu=cortex-m7" in found.command and found.helpers == "-lgcc"
+
+
 def test_a_chosen_compiler_must_generate_code_for_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENJING_CC", "gcc-that-is-nowhere -O3")
     with pytest.raises(CompileError, match="no C compiler for cortex-m3") as error:

@@ -48,7 +48,8 @@ def _layer(draw: random.Random, channels: int) -> tuple[nn.Module, int]:
         layer = _conv(channels, channels, 3, padding=1, stride=draw.choice([1, 2]), groups=channels)
         return nn.Sequential(layer, activation), channels
     out = draw.randint(1, 20)
-    kernel = 1 if kind == "pointwise" else draw.choice([2, 3, (3, 2), (5, 3)])
+    sizes: list[int | tuple[int, int]] = [2, 3, (3, 2), (5, 3)]
+    kernel = 1 if kind == "pointwise" else draw.choice(sizes)
     stride = draw.choice([1, 1, 2])
     padding = 0 if kernel == 1 else draw.choice([1, (1, 1)])
     layer = _conv(channels, out, kernel, stride=stride, padding=padding)

@@ -16,6 +16,7 @@ from .image import addresses, build_image
 
 _MARKS = {"begin": "board_mark_begin", "end": "board_mark_end", "step": "penjing_step"}
 _FIRST_STEP = 16
+_LONGEST_SECONDS = 1800  # of an emulation: some 10 to 100 million instructions a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,7 @@ def run_image(
         command = [*_machine(board), "-kernel", str(image.resolve())]
         if count:
             command += ["-plugin", _plugin_options(image, out, blocks=blocks, mnemonics=mnemonics)]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
-        )
+        done = _emulate(command, folder)
         if count and not out.exists():
             raise CompileError(
                 "the emulator counted nothing",
@@ -118,6 +117,24 @@ def run_image(
         blocks=tuple((int(r[1]), int(r[2]), int(r[3])) for r in rows if r[0] == "block"),
         mnemonics={row[2]: int(row[1]) for row in rows if row[0] == "count"},
     )
+
+
+def _emulate(command: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_LONGEST_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CompileError(
+            f"the program on the emulated board did not end in {_LONGEST_SECONDS} s",
+            fix="a bug in penjing, unless the model needs billions of instructions",
+        ) from error
 
 
 def _machine(board: Board) -> list[str]:

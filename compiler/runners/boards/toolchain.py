@@ -33,8 +33,8 @@ _ADVICE = (
 def find_board_toolchain(core: Microcontroller) -> Toolchain:
     """A C compiler for programs on `core` that need no libc.
 
-    In this order: `$PENJING_CC` (a command, may hold arguments), arm-none-eabi-gcc, clang, zig.
-    Each is tried on a small file.
+    In this order: `$PENJING_CC` (a command, may hold arguments; the core's flags are added if it
+    takes them), arm-none-eabi-gcc, clang, zig. Each is tried on a small file.
 
     Raises:
         CompileError: There is none; it says which were tried and what to install.
@@ -50,7 +50,8 @@ def toolchains(core: Microcontroller) -> list[Toolchain]:
 @cache
 def _find(core: Microcontroller, environment: tuple[str, str]) -> Toolchain:
     chosen = shlex.split(environment[0])
-    candidates = [[*chosen, *core.gcc_flags]] if chosen else list(_candidates(core))
+    named = [[*chosen, *core.gcc_flags], chosen] if chosen else []
+    candidates = named or list(_candidates(core))
     problems = []
     for command in candidates:
         problem = _problem(command)
