@@ -46,8 +46,9 @@ def test_inputs_may_lie_in_the_arena(stream: bool, tmp_path: Path) -> None:
         nn.Flatten(),
         nn.Linear(128, 3),
     )
-    for layer in model[:3:2]:
-        nn.init.kaiming_normal_(layer.weight)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
     program = quantized(model, torch.randn(1, 1, 16, 16))
     plain = penjing.compile(program, target="cortex-m4", name="net", certify=False)
     artifact = penjing.compile(
