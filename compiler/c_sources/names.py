@@ -53,7 +53,7 @@ def c_names(lowered: Lowered) -> CNames:
     functions: dict[str, str] = {}
     for call in lowered.calls:
         if call.kernel not in functions:
-            functions[call.kernel] = names.new(layer_name(call))
+            functions[call.kernel] = names.new(_function_name(call))
     constants: dict[str, str] = {}
     known: dict[tuple[str, bytes], str] = {}
     data: dict[str, np.ndarray] = {}
@@ -76,8 +76,20 @@ def c_names(lowered: Lowered) -> CNames:
     return CNames(functions, constants, data)
 
 
+def _function_name(call: Call) -> str:
+    """The layer, with its operator where the module has but a number (in an `nn.Sequential`)."""
+    name, last = layer_name(call), layer_name(call).rpartition(".")[2]
+    return f"{name}.{_operator(call)}" if last.isdigit() else name
+
+
 def layer_name(call: Call) -> str:
     """The module that a call computes, or its operator where the user gave it no module."""
     modules = [module for module in call.modules if module]
-    operator = call.ops[0].removesuffix(".default").rpartition(".")[2] if call.ops else "layer"
-    return modules[-1] if modules else operator.removesuffix("_int8")
+    return modules[-1] if modules else _operator(call)
+
+
+def _operator(call: Call) -> str:
+    if not call.ops:
+        return "layer"
+    _, name, *_ = f"{call.ops[0]}..".split(".")
+    return (name or call.ops[0]).removesuffix("_int8")

@@ -1,6 +1,5 @@
 """TIR functions over raw pointers as C99 that a person could have written."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +9,7 @@ from tvm import ir, tirx
 from .layer import MicroKernel
 from .line_breaks import broken, listed
 from .print_expression import C_TYPES, CannotPrint, ExpressionPrinter, dtype_of
-
-_IDENTIFIER = re.compile(r"\W+")
-_KEYWORDS = re.compile(
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if"
-    "|inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef"
-    "|union|unsigned|void|volatile|while|bool|true|false"
-)
+from .scope import Scope
 
 
 @dataclass(frozen=True)
@@ -58,9 +51,9 @@ def print_function(
     for index, param in enumerate(func.params):
         const = "const " if index < read else ""
         kind = " *restrict " if restrict else " *"
-        wanted = names[index] if names else ""
+        wanted = names[index] if names else str(param.name)
         ctype = C_TYPES.get(str(param.ty.element_type.dtype), "void")
-        parameters.append(f"{const}{ctype}{kind}{printer.declare(param, wanted)}")
+        parameters.append(f"{const}{ctype}{kind}{printer.scope.declare(param, wanted)}")
     printer.find_constness(func.params[:read])
     printer.statement(func.body)
     lines = [f"/* {comment} */"] if comment else []
@@ -82,27 +75,13 @@ class _Printer:
         self.expressions = ExpressionPrinter(
             self._name_of, self._place, self.micro_kernels, self.divides
         )
-        self._names: list[tuple[Any, str]] = []  # variables in scope, pointers among them
-        self._scalars: list[tuple[Any, str]] = []  # buffers of one element
-        self._views: list[tuple[Any, str]] = []  # buffers that read a pointer as another type
+        self.scope = Scope()
+        self._single: list[Any] = []  # buffers of one element, which are variables
         self._constant: list[Any] = []
 
     def find_constness(self, params: Any) -> None:
         """Remember which pointers are only read through."""
         self._constant = list(params)
-
-    def declare(self, var: Any, wanted: str = "") -> str:
-        """A free name for a variable."""
-        stem = _IDENTIFIER.sub("_", wanted or str(var.name)).strip("_") or "value"
-        if stem[0].isdigit() or _KEYWORDS.fullmatch(stem):
-            stem = f"v_{stem}"
-        taken = {name for _, name in (*self._names, *self._scalars, *self._views)}
-        name, number = stem, 1
-        while name in taken:
-            number += 1
-            name = f"{stem}{number}"
-        self._names.append((var, name))
-        return name
 
     def statement(self, node: Any) -> None:
         """Append a statement."""
@@ -129,13 +108,13 @@ class _Printer:
             raise CannotPrint(f"a loop of kind {node.kind}")
         first = self.expressions.text(node.min)
         end = self.expressions.text(_simple_sum(node.min, node.extent), 6)
-        mark = self._open()
-        name = self.declare(node.loop_var)
+        block = self.scope.open()
+        name = self.scope.declare(node.loop_var, str(node.loop_var.name))
         kind = C_TYPES[dtype_of(node.loop_var)]
         self._line(f"for ({kind} {name} = {first}; {name} < {end}; {name}++) {{")
         self._inside(node.body)
         self._line("}")
-        self._close(mark)
+        self.scope.close(block)
 
     def _condition(self, node: Any) -> None:
         self._line(f"if ({self.expressions.text(node.condition)}) {{")
@@ -179,20 +158,22 @@ class _Printer:
         dtype = dtype_of(node.value)
         if dtype == "handle":
             raise CannotPrint(f"a variable that is a pointer: {node.var}")
-        self._line(f"const {C_TYPES[dtype]} {self.declare(node.var)} = {value};")
+        self._line(
+            f"const {C_TYPES[dtype]} {self.scope.declare(node.var, str(node.var.name))} = {value};"
+        )
 
     def _declaration(self, node: Any) -> None:
         buffer, pointer = node.buffer, self.expressions.text(node.data)
         offset = int(buffer.elem_offset) if buffer.elem_offset is not None else 0
         element = str(buffer.ty.dtype)
         if offset == 0 and _element_type(node.data) == element:
-            self._views.append((buffer, pointer))
+            self.scope.share(buffer, pointer)
             return
         const = "const " if self._is_constant(node.data) else ""
         ctype = f"{const}{C_TYPES[element]} *"
         void = "" if element in ("int8", "uint8") else f"({const}void *)"
-        name = self.declare(None, buffer.name if buffer.name != pointer else f"{pointer}_{element}")
-        self._views.append((buffer, name))
+        wanted = buffer.name if buffer.name != pointer else f"{pointer}_{element}"
+        name = self.scope.declare(buffer, wanted)
         shift = f" + {offset}" if offset else ""
         self._line(f"{ctype}{name} = ({ctype}){void}{pointer}{shift};")
 
@@ -206,46 +187,35 @@ class _Printer:
     def _scalar(self, buffer: Any, value: str) -> None:
         if any(int(size) != 1 for size in buffer.ty.shape):
             raise CannotPrint(f"an array on the stack, {buffer.name}{list(buffer.ty.shape)}")
-        name = self.declare(None, buffer.name)
-        self._scalars.append((buffer, name))
+        name = self.scope.declare(buffer, buffer.name)
+        self._single.append(buffer)
         self._line(f"{C_TYPES[str(buffer.ty.dtype)]} {name}{value};")
 
     def _inside(self, body: Any) -> None:
-        mark = self._open()
+        block = self.scope.open()
         self.depth += 1
         self.statement(body)
         self.depth -= 1
-        self._close(mark)
-
-    def _open(self) -> tuple[int, int, int]:
-        return len(self._names), len(self._scalars), len(self._views)
-
-    def _close(self, mark: tuple[int, int, int]) -> None:
-        for entries, length in zip((self._names, self._scalars, self._views), mark, strict=True):
-            del entries[length:]
+        self.scope.close(block)
 
     def _line(self, text: str) -> None:
         self.lines += broken("    " * self.depth + text)
 
-    def _name_of(self, var: Any) -> str:
-        if name := _name_in(self._names, var):
+    def _name_of(self, what: Any) -> str:
+        if name := self.scope.find(what):
             return name
-        raise CannotPrint(f"{var} is used outside of where it is declared")
+        raise CannotPrint(f"{what} is used outside of where it is declared")
 
     def _place(self, load: Any) -> str:
         return self._element(load.source, load.indices)
 
     def _element(self, buffer: Any, indices: Any) -> str:
-        if name := _name_in(self._scalars, buffer):
+        name = self._name_of(buffer)
+        if any(other.same_as(buffer) for other in self._single):
             return name
         if len(indices) != 1:
             raise CannotPrint(f"{buffer.name} with {len(indices)} indices")
-        return f"{self._pointer(buffer)}[{self.expressions.text(indices[0])}]"
-
-    def _pointer(self, buffer: Any) -> str:
-        if name := _name_in(self._views, buffer):
-            return name
-        raise CannotPrint(f"{buffer.name} is used outside of where it is declared")
+        return f"{name}[{self.expressions.text(indices[0])}]"
 
     def _is_constant(self, pointer: Any) -> bool:
         """Whether a pointer is one that is only read through."""
@@ -264,14 +234,6 @@ _STATEMENTS = {
     tirx.AllocBuffer: _Printer._allocation,
     tirx.AttrStmt: _Printer._attribute,
 }
-
-
-def _name_in(entries: list[tuple[Any, str]], wanted: Any) -> str:
-    """The name of a variable or buffer, "" if it has none here."""
-    for other, name in reversed(entries):
-        if other is not None and other.same_as(wanted):
-            return name
-    return ""
 
 
 def _element_type(pointer: Any) -> str:

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 import penjing
 from penjing.compiler.errors import CompileError
 
+from ..quantization.networks import NETWORKS
 from .host_models import check_bytes, quantized, run_here
 
 
@@ -52,6 +53,13 @@ def test_an_int8_network_gives_the_bytes_of_pytorch(tmp_path: Path) -> None:
         artifact = check_bytes(program, tmp_path, target=target)
     assert {spec.dtype for spec in (*program.inputs, *program.outputs)} == {"int8"}
     assert sorted(artifact.manifest.files) == ["net.c", "net.h", "net_kernels.h", "net_weights.c"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_integer_operator_gives_the_bytes_of_pytorch(network: str, tmp_path: Path) -> None:
+    model, x = NETWORKS[network]()
+    check_bytes(quantized(model, x, passes="quantize{scope=all}"), tmp_path)
 
 
 def _run(
