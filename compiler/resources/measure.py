@@ -1,5 +1,6 @@
 """What the C files of a model turn out to need, with the tools that this machine has."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from ..runners.boards.model import BoardModel, ModelOnBoard
 from ..runners.boards.toolchain import find_board_toolchain
 from ..toolchain import Toolchain
 from .stack import CallGraph, StackUse
+
+_FIRST_GCC = 10  # with -fcallgraph-info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,8 @@ def measure(model: BoardModel) -> Measured:
 
 def _measure_objects(model: BoardModel, toolchain: Toolchain) -> tuple[int, StackUse | None]:
     """Bytes of code, and the stack of the run function."""
-    is_gcc = toolchain.command[0].endswith("gcc")
-    options = ["-fcallgraph-info=su", "-save-temps=obj"] if is_gcc else []
+    tells = _tells_frames(toolchain)
+    options = ["-fcallgraph-info=su", "-save-temps=obj"] if tells else []
     graph, code_bytes = CallGraph(), 0
     with tempfile.TemporaryDirectory(prefix="penjing-measure-") as name:
         folder = Path(name)
@@ -63,12 +66,19 @@ def _measure_objects(model: BoardModel, toolchain: Toolchain) -> tuple[int, Stac
             made = folder / f"{Path(file).stem}.o"
             toolchain.run([*COMPILE_OPTIONS, *options, "-I.", "-c", file, "-o", made.name], folder)
             code_bytes += Elf(made.read_bytes()).section_bytes(".text")
-            if is_gcc:
+            if tells:
                 graph.read(made.with_suffix(".ci").read_text())
                 graph.read_assembly(made.with_suffix(".s").read_text())
     entries = (f"{model.name}_{entry}" for entry in ("run", "feed_row"))
     uses = [graph.deepest(entry) for entry in entries if entry in graph.frames]
     return code_bytes, max(uses, key=lambda use: use.bytes, default=None)
+
+
+def _tells_frames(toolchain: Toolchain) -> bool:
+    """Whether a compiler writes frames and calls: gcc 10 and later."""
+    version = re.search(r"\) (\d+)\.\d+", toolchain.version)
+    is_gcc = toolchain.command[0].endswith("gcc")
+    return is_gcc and version is not None and int(version[1]) >= _FIRST_GCC
 
 
 def _count(model: BoardModel) -> tuple[int | None, str]:
