@@ -105,7 +105,7 @@ def test_memory_functions_at_every_alignment() -> None:
 
 @pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4", "cortex-m33", "cortex-m55"])
 def test_zig_builds_programs_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     core = _core(name)
     found = toolchain.toolchains(core)
@@ -115,10 +115,18 @@ def test_zig_builds_programs_too(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(image, "find_board_toolchain", lambda core: zig[0])
     body = f"""
         volatile long long a = 1234567890123, b = 1000;
+        volatile float real = 1.5f;
+        real *= real;
+        #if {int(core.has_dsp)} != defined(__ARM_FEATURE_DSP)
+        #error "DSP"
+        #endif
+        #if {int(core.has_mve)} != defined(__ARM_FEATURE_MVE)
+        #error "MVE"
+        #endif
         board_mark_begin();
         {_LOOP};
         board_mark_end();
-        return a * b >> 20 != 1177375688;"""
+        return real != 2.25f || a * b >> 20 != 1177375688;"""
     run = _run(body, core)
     assert run.exit_code == 0 and run.instructions == (201,)
 

@@ -72,12 +72,19 @@ def _candidates(core: Microcontroller) -> Iterator[list[str]]:
         yield [gcc, *core.gcc_flags]
     if shutil.which("clang") and shutil.which("ld.lld"):
         yield ["clang", f"--target={core.triple}", *core.gcc_flags, "-fuse-ld=lld"]
-    cpu = f"-mcpu={core.llvm_cpu.replace('-', '_')}"
-    zig = ["cc", "-target", core.zig_target, cpu, "-fno-sanitize=undefined"]
+    zig = ["cc", "-target", core.zig_target, _zig_cpu(core), "-fno-sanitize=undefined"]
     if importlib.util.find_spec("ziglang"):
         yield [sys.executable, "-m", "ziglang", *zig]
     elif shutil.which("zig"):
         yield ["zig", *zig]
+
+
+def _zig_cpu(core: Microcontroller) -> str:
+    """The core with the extensions that zig leaves out because some chips lack them."""
+    floats = {"-mfpu=fpv4-sp-d16": "+vfp4d16sp", "-mfpu=fpv5-sp-d16": "+fp_armv8d16sp"}
+    extensions = [floats[flag] for flag in core.gcc_flags if flag in floats]
+    extensions += ["+dsp"] * core.has_dsp + ["+mve_fp"] * core.has_mve
+    return f"-mcpu={core.llvm_cpu.replace('-', '_')}{''.join(extensions)}"
 
 
 def _problem(command: list[str]) -> str:
