@@ -11,6 +11,7 @@ from . import (
     moves,
     mve_dense,
     mve_depthwise,
+    mve_planes,
     mve_pointwise,
     pointwise,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "moves",
     "mve_dense",
     "mve_depthwise",
+    "mve_planes",
     "mve_pointwise",
     "pointwise",
 ]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from textwrap import dedent, indent
+from typing import Any
 
-from .instructions import definition
+from .instructions import Code, definition
 from .layer import MicroKernel
 
 _STEP = "    "
@@ -28,7 +29,17 @@ def plain_kernel(name: str, comment: str, signature: str, body: str) -> MicroKer
 
 
 def assembly_kernel(
-    name: str, comment: str, parameters: Sequence[str], code: Sequence[str], body: str
+    name: str, comment: str, parameters: Sequence[str], code: Code, body: str, **options: Any
 ) -> MicroKernel:
-    """A micro-kernel in assembly (`instructions.definition`), with its portable body."""
-    return MicroKernel(name, definition(comment, name, parameters, code, body_text(body)))
+    """A micro-kernel in assembly, with its portable body.
+
+    Args:
+        name: Of the function.
+        comment: What it does, in a line.
+        parameters: As for `instructions.definition`.
+        code: Likewise.
+        body: In C.
+        options: Of `instructions.definition`.
+    """
+    text = definition(comment, name, parameters, code, body_text(body), **options)
+    return MicroKernel(name, text)

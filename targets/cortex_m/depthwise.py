@@ -37,11 +37,12 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     image = DepthwiseImage.of(node)
     if image is None:
         return []
-    constants = [node.constants[name] for name in ("weight", "bias", "multiplier")]
-    products = HighProducts.of(*constants, node.values["shift"], most_weight=_MOST_WEIGHT)
+    weight, bias, multiplier = (node.constants[n] for n in ("weight", "bias", "multiplier"))
+    shift = node.values["shift"]
+    products = HighProducts.of(weight, bias, multiplier, shift, most_weight=_MOST_WEIGHT)
     if products is None:
-        image = replace(image, shift=node.values["shift"])
-        products = HighProducts(*constants)
+        image = replace(image, shift=shift)
+        products = HighProducts(weight, bias, multiplier)
     lengths = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
     stripes = [_Stripes(image, rows) for rows in sorted(lengths, reverse=True)]
     layers = [stripe.layer(products) for stripe in stripes if stripe.is_possible]

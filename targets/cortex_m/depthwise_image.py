@@ -81,11 +81,12 @@ class DepthwiseImage:
     @property
     def sums(self) -> SumsShape | TapsShape:
         """What sums windows."""
-        sizes = (self.result_columns, self.stride)
-        rest = (self.planes.row_bytes, self.channels * self.each, self.low, self.high, self.shift)
+        sizes = (self.result_columns, self.stride, self.planes.row_bytes)
+        limits = (self.low, self.high)
+        pixel_bytes = self.channels * self.each
         if self.is_three:
-            return SumsShape(*sizes, *rest)
-        return TapsShape(self.kernel, *sizes, *rest)
+            return SumsShape(*sizes, pixel_bytes, *limits, self.shift)
+        return TapsShape(self.kernel, *sizes, pixel_bytes, *limits, self.shift)
 
     @property
     def sums_kernel(self) -> MicroKernel:

@@ -78,7 +78,14 @@ def add(target: str, source: str, amount: int, free: str) -> list[str]:
 
 
 def definition(
-    comment: str, name: str, parameters: Sequence[str], code: Code, portable: str
+    comment: str,
+    name: str,
+    parameters: Sequence[str],
+    code: Code,
+    portable: str,
+    *,
+    condition: str = IS_DSP,
+    clobbers: Sequence[str] = (),
 ) -> str:
     """The C text of a function of at most four parameters, which r0 to r3 hold.
 
@@ -88,6 +95,8 @@ def definition(
         parameters: "const int16_t *x", ...
         code: Instructions that save and restore r4 to r11 and lr if they change them.
         portable: The body for other cores.
+        condition: Of the preprocessor, for cores that have the instructions.
+        clobbers: Other registers that are not restored: "q0".
     """
     names = [parameter.split()[-1].lstrip("*") for parameter in parameters]
     moves = [
@@ -96,10 +105,11 @@ def definition(
     ]
     operands = ", ".join(f'"+r"(r{i})' for i in range(len(names)))
     clobbered = [f'"r{i}"' for i in range(len(names), 4)] + ['"r12"', '"cc"', '"memory"']
+    clobbered += [f'"{name}"' for name in clobbers]
     signature = _signature(name, parameters)
     lines = [
         f"/* {comment} */",
-        f"#if {IS_DSP}",
+        f"#if {condition}",
         "__attribute__((noinline))",
         f"static void {signature}",
         "{",

@@ -8,7 +8,7 @@ from .layer import MicroKernel
 
 LANES = 16  # int8 in a vector
 WORDS = 4  # int32 in a vector
-_HAS_VECTORS = "defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)"
+HAS_VECTORS = "defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)"
 
 
 def vector_kernel(
@@ -23,7 +23,7 @@ def vector_kernel(
         vectors: The body where there is MVE.
         portable: The body elsewhere.
     """
-    lines = [f"/* {comment} */", f"static inline {signature}", "{", f"#if {_HAS_VECTORS}"]
+    lines = [f"/* {comment} */", f"static inline {signature}", "{", f"#if {HAS_VECTORS}"]
     lines += [body_text(vectors), "#else", body_text(portable), "#endif", "}", ""]
     return MicroKernel(name, "\n".join(lines))
 

@@ -49,9 +49,9 @@ def _case(
         "low": low,
         "high": high,
     }
-    constants = {"weight": weight, "bias": bias, "multiplier": multiplier}
+    constants: dict[str, Array] = {"weight": weight, "bias": bias, "multiplier": multiplier}
     arrays = {name: torch.from_numpy(data) for name, data in constants.items()}
-    result = ops.conv_int8(torch.from_numpy(x), **arrays, **values)  # type: ignore[arg-type]
+    result = ops.conv_int8(torch.from_numpy(x), **arrays, **values)
     images = [np.ascontiguousarray(t.transpose(0, 2, 3, 1)) for t in (x, result.numpy())]
     operands = [
         Operand(name, image.shape, "int8") for name, image in zip("xy", images, strict=True)

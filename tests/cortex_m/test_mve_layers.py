@@ -32,7 +32,7 @@ def _convolution(
     x = random.integers(-128, 128, (1, channels, *size)).astype(np.int8)
     x.ravel()[: x.size // 3] = random.choice([-128, 127], x.size // 3)
     weight = random.integers(-128, 128, (results, channels // groups, *kernel)).astype(np.int8)
-    constants = {
+    constants: dict[str, Array] = {
         "weight": weight,
         "bias": random.integers(-most_bias, most_bias, results).astype(np.int32),
         "multiplier": (random.uniform(0.1, 1, results) * 2**22).astype(np.int32),
@@ -53,7 +53,7 @@ def _convolution(
 def _linear(rows: int, inputs: int, results: int, shift: int = 0) -> Case:
     random = np.random.default_rng(inputs)
     x = random.integers(-128, 128, (rows, inputs)).astype(np.int8)
-    constants = {
+    constants: dict[str, Array] = {
         "weight": random.integers(-127, 128, (results, inputs)).astype(np.int8),
         "bias": random.integers(-3000, 3000, results).astype(np.int32),
         "multiplier": (random.uniform(0.1, 1, results) * 2**22).astype(np.int32),
