@@ -16,6 +16,18 @@ _TOP = """\
 #if defined(__ARM_FEATURE_MVE)
 #include <arm_mve.h>
 #endif
+
+#if defined(__GNUC__) /* the assembly of a function is one string */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#endif
+"""
+_END = """\
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+#endif
 """
 
 
@@ -30,4 +42,4 @@ def emit_kernels(name: str, kernels: Iterable[MicroKernel], version: str) -> str
         if texts.setdefault(kernel.name, kernel.text) != kernel.text:
             raise ValueError(f"two micro-kernels named {kernel.name}")
     top = _TOP.format(name=name, PREFIX=name.upper(), version=version)
-    return "\n".join([top, *(f"{text.strip()}\n" for text in texts.values()), "#endif\n"])
+    return "\n".join([top, *(f"{text.strip()}\n" for text in texts.values()), _END])

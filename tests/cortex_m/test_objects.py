@@ -1,6 +1,7 @@
 """What compilers for the cores make of the C files: symbols, variables, instructions."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 import penjing
 from penjing.compiler.ir.program import Program
+from penjing.compiler.runners.boards.board import SUPPORT
 from penjing.targets.microcontrollers import CORES, Microcontroller
 
 from .host_models import STRICT, quantized
@@ -33,6 +35,9 @@ def test_int8_models_are_code_and_constants_only(
     artifact.save(tmp_path)
     command = ["arm-none-eabi-gcc", *core.gcc_flags, *STRICT, "-O2", "-c", "net.c", "net_weights.c"]
     subprocess.run(command, cwd=tmp_path, check=True)
+    if shutil.which("clang"):
+        clang = ["clang", f"--target={core.triple}", *core.gcc_flags, *STRICT, "-isystem", SUPPORT]
+        subprocess.run([*clang, "-O2", "-c", "net.c", "-o", "clang.o"], cwd=tmp_path, check=True)
     link = ["arm-none-eabi-ld", "-r", "net.o", "net_weights.o", "-o", "all.o"]
     subprocess.run(link, cwd=tmp_path, check=True)
     undefined = _output(tmp_path, "arm-none-eabi-nm", "-u", "all.o").split()
