@@ -76,7 +76,7 @@ def compile(
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
-        stream: For microcontrollers: compute the first convolutions row by row, which needs less
+        stream: For microcontrollers: compute the first layers row by row, which needs less
             memory for large images; they may then also be fed by rows (NAME_feed_row).
         reuse_inputs: For microcontrollers: give inputs places in the arena, where they are
             overwritten once they are read. A caller that writes them there needs no other memory.
@@ -172,7 +172,7 @@ def _to_sources(
     check_integers(program)
     with clock.stage("lower"):
         plans: list[tuple[Lowered, MemoryPlan]] = []
-        problem = CannotStream("", "it does not begin with two int8 convolutions of one image")
+        problem = CannotStream("", "it does not begin with two int8 layers of windows on one image")
         for length in stream_lengths(program) if stream else [0]:
             if plans and least_stream_bytes(program, length) >= plans[-1][1].arena_bytes:
                 continue

@@ -1,4 +1,4 @@
-"""The first convolutions of a network, which can be computed row by row (targets/cortex_m)."""
+"""The first layers of a network, which can be computed row by row (targets/cortex_m)."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class CannotStream(CompileError):
 
 
 def find_front(program: Program, todo: Sequence[Region]) -> list[Node]:
-    """The convolutions from the only input on, each of which is all that reads the one before."""
+    """The layers from the only input on, each of which is all that reads the one before."""
     if len(program.input_nodes) != 1:
         return []
     alone = {region.nodes[0]: region for region in todo if len(region.nodes) == 1}
@@ -43,18 +43,18 @@ def find_front(program: Program, todo: Sequence[Region]) -> list[Node]:
 
 
 def front_arguments(program: Program, front: Sequence[Node]) -> list[NodeArguments]:
-    """The convolutions as targets/cortex_m sees them."""
+    """The layers as targets/cortex_m sees them."""
     return [node_arguments(program, node)[0] for node in front]
 
 
 def least_stream_bytes(program: Program, length: int) -> int:
-    """Memory that the first convolutions need at least, row by row, with their result."""
+    """Memory that the first layers need at least, row by row, with their result."""
     front = find_front(program, regions(program))
     return least_bytes(front_arguments(program, front[:length]))
 
 
 def stream_lengths(program: Program) -> list[int]:
-    """How many of the first convolutions are worth computing row by row.
+    """How many of the first layers are worth computing row by row.
 
     The last one's result is smaller than all before it. Empty where there are no two of them.
     """

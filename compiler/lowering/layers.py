@@ -85,12 +85,12 @@ def lower_layers(
         program: After `microcontroller_pipeline`.
         core: What it is compiled for.
         name: Prefix of every C symbol.
-        stream: How many of the first convolutions become one layer that takes its input row by
+        stream: How many of the first layers become one layer that takes its input row by
             row (`front.stream_lengths`).
         progress: Called with a stage and the fraction done.
 
     Raises:
-        CannotStream: The core computes one of the first convolutions as plain loops only.
+        CannotStream: The core computes one of the first layers as plain loops only.
     """
     todo = regions(program)
     weights = {
@@ -237,7 +237,7 @@ class _LayerBuilder(Builder):
         return self._names_of.get(symbol, tuple(plain))
 
     def _add_stream(self, core: Microcontroller) -> None:
-        """Append the call that computes the first convolutions."""
+        """Append the call that computes the first layers."""
         first, last = self.front[0], self.front[-1]
         done = {*self.program.input_nodes, *self.front}
         later = [node_spec(n).nbytes for n in self.program.graph.nodes if _is_value(n, done)]
@@ -251,7 +251,7 @@ class _LayerBuilder(Builder):
             macs=sum(map(macs, self.front)),
             ops=tuple(str(node.target) for node in self.front),
             modules=tuple(origin_of(node).module_path for node in self.front),
-            note=f"{len(self.front)} convolutions, row by row",
+            note=f"{len(self.front)} layers, row by row",
         )
 
     def _add_layer(self, node: Node, inputs: Sequence[Node], ways: Sequence[Layer]) -> None:

@@ -1,23 +1,24 @@
-"""Several convolutions as one layer that takes its image row by row: line buffers.
+"""Several layers of windows as one layer that takes its image row by row: line buffers.
 
-Of every image between the convolutions only the rows under the next window exist. A stripe of rows
-comes in, each convolution computes the rows that this makes possible, and moves the rows that it
-will read again to the front of its buffer. So the memory of the first, largest images is that of a
-few rows. Sources: line buffers as in Lin et al. 2021 (MCUNetV2), section 3, but without computing
-anything twice.
+Of every image between the layers only the rows under the next window exist. A stripe of rows comes
+in, each layer computes the rows that this makes possible, and moves the rows that it will read
+again to the front of its buffer. So the memory of the first, largest images is that of a few rows.
+Source: line buffers as in Lin et al. 2021 (MCUNetV2), section 3, but without computing anything
+twice.
 
-Of a convolution with stride s, k taps and p rows of border, stripe j of n rows starts at row
+Of a layer with stride s, windows of k rows and p rows of border, stripe j of n rows starts at row
 j n - lag. Its input, in stripes of s n rows, lags too; the window reaches k - s rows back:
 
     lag = (lag of the input + k - s - p + delay) / s
 
 `delay` keeps rows some stripes longer where s does not divide the sum. Rows outside of an image,
-in its border or before its first stripe, are filled with the zero point that border has.
+in its border or before its first stripe, are filled with what the next layer's border holds.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from ..microcontrollers import Microcontroller
 from .layer import Layer, NodeArguments, variants
@@ -28,11 +29,29 @@ _ALIGN = 8
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One convolution of a stream, for one stripe.
+class Window:
+    """The windows of a layer, along rows.
 
     Attributes:
-        node: The convolution of the rows of one stripe.
+        taps: Rows of a window.
+        stride: Rows from one window to the next.
+        above: Rows of border.
+        border: What they hold.
+    """
+
+    taps: int
+    stride: int
+    above: int
+    border: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer of a stream, for one stripe.
+
+    Attributes:
+        node: The layer for the rows of one stripe.
+        border: What rows outside of its input hold.
         taken: Rows of the input that come in with a stripe.
         kept: Rows of the input that the buffer has before those.
         rows: Rows of the result in a stripe.
@@ -41,6 +60,7 @@ class Stage:
     """
 
     node: NodeArguments
+    border: int
     taken: int
     kept: int
     rows: int
@@ -59,25 +79,52 @@ def row_bytes(shape: Sequence[int]) -> int:
 
 
 def can_stream(node: NodeArguments) -> bool:
-    """Whether a layer may be part of a stream: a convolution of one image, windows that touch."""
-    if node.op != "penjing.conv_int8" or "weight" not in node.constants or len(node.inputs) != 1:
+    """Whether a layer may be part of a stream: one int8 image, windows that touch."""
+    if len(node.inputs) != 1 or {node.inputs[0].dtype, node.output.dtype} != {"int8"}:
         return False
     shapes = (node.inputs[0].shape, node.output.shape)
     if any(len(shape) != 4 or shape[0] != 1 or row_bytes(shape) % _ALIGN for shape in shapes):
         return False
-    values, taps = node.values, node.constants["weight"].shape[2]
-    return bool(values["dilation"][0] == 1 and values["stride"][0] <= taps)
+    window = _window(node)
+    return window is not None and window.stride <= window.taps
+
+
+def _window(node: NodeArguments) -> Window | None:
+    """The windows of a layer; None if it has none, or other than streams have."""
+    values = node.values
+    if node.op == "penjing.table_int8":
+        return Window(1, 1, 0, 0)
+    if node.op == "penjing.conv_int8" and "weight" in node.constants:
+        taps, border = node.constants["weight"].shape[2], values["input_zero_point"]
+        stride, dilation = values["stride"], values["dilation"][0]
+    elif node.op in ("aten.max_pool2d", "penjing.avg_pool_int8"):
+        is_max = node.op == "aten.max_pool2d"
+        taps = _first(values["kernel_size"])
+        border = -128 if is_max else values["input_zero_point"]
+        stride = values["stride"] or values["kernel_size"]
+        dilation = _first(values["dilation"]) if is_max else 1
+        if values.get("ceil_mode"):
+            return None
+    else:
+        return None
+    above = _first(values["padding"])
+    return Window(taps, _first(stride), above, border) if dilation == 1 else None
+
+
+def _first(sizes: Any) -> int:
+    """The size along rows, of one number or a list."""
+    return int(sizes if isinstance(sizes, int) else sizes[0])
 
 
 def stream_layers(
     nodes: Sequence[NodeArguments], core: Microcontroller, most_bytes: int
 ) -> list[Layer]:
-    """The ways to compute convolutions, each of which reads the one before, as one layer.
+    """The ways to compute layers, each of which reads the one before, as one layer.
 
     None where one of them has none for a few rows.
 
     Args:
-        nodes: The convolutions.
+        nodes: The layers.
         core: What they are compiled for.
         most_bytes: Of buffers; with more, stripes have one row.
     """
@@ -98,24 +145,25 @@ def least_bytes(nodes: Sequence[NodeArguments]) -> int:
 
 
 def stages(nodes: Sequence[NodeArguments], rows: int) -> list[Stage]:
-    """What each convolution does in a stripe of so many rows of the last one's result."""
+    """What each layer does in a stripe of so many rows of the last one's result."""
+    windows = [window for window in map(_window, nodes) if window is not None]
     counts = [rows]
-    for node in reversed(nodes):
-        counts.insert(0, counts[0] * node.values["stride"][0])
+    for window in reversed(windows):
+        counts.insert(0, counts[0] * window.stride)
     found: list[Stage] = []
-    for index, (node, (taken, made)) in enumerate(zip(nodes, pairwise(counts), strict=True)):
-        stride, border = node.values["stride"][0], node.values["padding"][0]
-        taps = node.constants["weight"].shape[2]
-        lag = (found[-1].lag if found else 0) + taps - stride - border
-        unit = stride * (rows if index + 1 == len(nodes) else 1)  # results start with a stripe
-        delay = -lag % unit if lag > 0 else -lag
+    for node, window, (taken, made) in zip(nodes, windows, pairwise(counts), strict=True):
+        kept = window.taps - window.stride
+        lag = (found[-1].lag if found else 0) + kept - window.above
+        is_last = len(found) + 1 == len(nodes)  # whose results start with a stripe
+        delay = -lag % (window.stride * (rows if is_last else 1)) if lag > 0 else -lag
         found.append(
             Stage(
-                node=_of_rows(node, (made - 1) * stride + taps, made),
+                node=_of_rows(node, (made - 1) * window.stride + window.taps, made),
+                border=window.border,
                 taken=taken,
-                kept=taps - stride + delay,
+                kept=kept + delay,
                 rows=made,
-                lag=(lag + delay) // stride,
+                lag=(lag + delay) // window.stride,
                 height=node.output.shape[1],
             )
         )
@@ -123,13 +171,17 @@ def stages(nodes: Sequence[NodeArguments], rows: int) -> list[Stage]:
 
 
 def _of_rows(node: NodeArguments, rows: int, results: int) -> NodeArguments:
-    """The convolution of so many rows, without border above and below."""
+    """The layer for so many rows, without border above and below."""
     (x,), y = node.inputs, node.output
+    values = dict(node.values)
+    if "padding" in values:
+        padding = values["padding"]
+        values["padding"] = [0, padding if isinstance(padding, int) else padding[-1]]
     return replace(
         node,
         inputs=(replace(x, shape=(1, rows, *x.shape[2:])),),
         output=replace(y, shape=(1, results, *y.shape[2:])),
-        values={**node.values, "padding": [0, node.values["padding"][1]]},
+        values=values,
     )
 
 
@@ -167,7 +219,7 @@ def _places(parts: Sequence[Stage]) -> list[StagePlace]:
                 height=part.height,
                 row_bytes=row_bytes(source),
                 result_row_bytes=row_bytes(result),
-                border=part.node.values["input_zero_point"],
+                border=part.border,
             )
         )
         offset += part.buffer_bytes

@@ -12,6 +12,8 @@ from torch import nn
 import penjing
 from penjing.compiler.errors import CompileError
 from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.regions import regions
+from penjing.compiler.lowering import front
 
 from .host_models import STRICT, quantized, run_here
 
@@ -37,6 +39,16 @@ NETWORKS = {
     "odd heights": (network(conv(3, 8, 3, 2, 1), conv(8, 8, 3, 2, 1), depthwise(8, 2)), (29, 16)),
     "no border": (network(conv(1, 8, 5, 2, 0), conv(8, 8, 3, 1, 0), conv(8, 8, 2, 2, 0)), (23, 24)),
     "wide borders": (network(conv(1, 8, 5, 1, 2), conv(8, 8, 4, 3, 3), depthwise(8, 2)), (17, 16)),
+    "pooling": (
+        network(
+            conv(1, 8, 3, 1, 1),
+            nn.MaxPool2d(3, 2, 1),
+            nn.Conv2d(8, 8, 3, 1, 1),
+            nn.Hardswish(),
+            nn.AvgPool2d(2),
+        ),
+        (28, 16),
+    ),
     "last is one row": (
         network(conv(1, 8, 3, 2, 1), conv(8, 8, 3, 2, 1), conv(8, 8, 2, 2, 0)),
         (8, 16),
@@ -59,17 +71,28 @@ def program_of(name: str) -> Program:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_rows_in_stripes_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+def test_rows_in_stripes_give_the_same_bytes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = program_of(name)
+    count = len(front.find_front(program, regions(program)))
+    assert count == {"mobile": 4, "pooling": 5}.get(name, 3)
+    monkeypatch.setattr(front, "stream_lengths", lambda program: [count])
     artifact = penjing.compile(program, target="cortex-m4", name="net", stream=True, certify=False)
-    plain = penjing.compile(program, target="cortex-m4", name="net", certify=False)
     x = np.random.default_rng(0).integers(-128, 128, program.inputs[0].shape).astype(np.int8)
     (wanted,) = program.run_flat(torch.from_numpy(x))
     np.testing.assert_array_equal(run_here(artifact, [x], tmp_path)[0], wanted.numpy())
-    assert "compute_stripe" in (tmp_path / "net_kernels.h").read_text()
-    if name == "mobile":
-        assert artifact.manifest.sizes.arena_bytes < 0.8 * plain.manifest.sizes.arena_bytes
-    assert artifact.manifest.sizes.macs == plain.manifest.sizes.macs
+    assert f"rows_{count - 1}_of" in (tmp_path / "net_kernels.h").read_text()
+
+
+def test_streams_need_less_memory() -> None:
+    program = program_of("mobile")
+    sizes = [
+        penjing.compile(program, target="cortex-m4", stream=stream, certify=False).manifest.sizes
+        for stream in (True, False)
+    ]
+    assert sizes[0].arena_bytes < 0.8 * sizes[1].arena_bytes
+    assert sizes[0].macs == sizes[1].macs
 
 
 _FEED = """
