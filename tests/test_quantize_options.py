@@ -12,11 +12,12 @@ from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
 from penjing.passes import FoldQuantization, Quantize
+from penjing.passes.quantize import Outputs
 from penjing.passes.quantizing.limits import Observer
 
 from .functions import Function, traced
 from .quantization.networks import NETWORKS
-from .quantization.quantized_models import aten
+from .quantization.quantized_models import DEQUANTIZE, aten
 
 penjing = torch.ops.penjing
 
@@ -147,3 +148,24 @@ def test_attention_between_products_becomes_integers() -> None:
     assert aten.layer_norm.default in operators
     assert not operators & {aten.scaled_dot_product_attention.default, aten.linear.default}
     assert error(program, changed, [x]) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("outputs", "target", "rounded"),
+    [
+        ("auto", None, False),
+        ("auto", "arm-a72", False),
+        ("auto", "cortex-m4", True),
+        ("real", "cortex-m4", False),
+        ("integers", None, True),
+    ],
+)
+def test_outputs_become_integers_where_devices_want_them(
+    outputs: Outputs, target: str | None, rounded: bool
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))
+    data = [torch.randn(1, 4) for _ in range(2)]
+    program = optimize(
+        trace(model, (data[0],)), [Quantize(outputs=outputs)], calibration=data, target=target
+    )
+    assert (program.output_nodes[0].target is DEQUANTIZE) == rounded

@@ -36,10 +36,8 @@ class Scope:
 
     def find(self, what: Any) -> str:
         """The name of a variable or buffer, "" if it has none here."""
-        for other, name in reversed(self._entries):
-            if other.same_as(what):
-                return name
-        return ""
+        names: list[str] = [name for other, name in self._entries if other.same_as(what)]
+        return names[-1] if names else ""
 
     def open(self) -> int:
         """Begin a block; what `close` takes."""

@@ -36,7 +36,8 @@ def test_int8_models_are_code_and_constants_only(
     command = ["arm-none-eabi-gcc", *core.gcc_flags, *STRICT, "-O2", "-c", "net.c", "net_weights.c"]
     subprocess.run(command, cwd=tmp_path, check=True)
     if shutil.which("clang"):
-        clang = ["clang", f"--target={core.triple}", *core.gcc_flags, *STRICT, "-isystem", SUPPORT]
+        headers = ["-isystem", str(SUPPORT)]
+        clang = ["clang", f"--target={core.triple}", *core.gcc_flags, *STRICT, *headers]
         subprocess.run([*clang, "-O2", "-c", "net.c", "-o", "clang.o"], cwd=tmp_path, check=True)
     link = ["arm-none-eabi-ld", "-r", "net.o", "net_weights.o", "-o", "all.o"]
     subprocess.run(link, cwd=tmp_path, check=True)
