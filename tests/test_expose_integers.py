@@ -44,7 +44,7 @@ def test_steps_of_inputs_and_outputs_are_noted() -> None:
         return %1
         """)
     assert input_steps(exposed) == [Steps(0.5, 3)] and output_steps(exposed) == [Steps(0.25, -1)]
-    integers = (X / 0.5 + 3).round().clamp(-128, 127).to(torch.int8)
+    integers = ((X / 0.5).round() + 3).clamp(-128, 127).to(torch.int8)
     (got,) = exposed.run_flat(integers)
     (wanted,) = program.run_flat(X)
     assert torch.equal((got - -1.0) * 0.25, wanted)
