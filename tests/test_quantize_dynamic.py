@@ -316,3 +316,14 @@ def test_sums_that_may_not_fit_are_refused() -> None:
     layer.weight.data.fill_(1.0)
     program = quantized(trace(layer.eval(), (torch.zeros(1, 70000),)))
     assert _reasons(program) == ["its sums may not fit 32 bits"]
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize(("target", "most"), [("arm-a76", 0.25), ("arm-a72", 0.33)])
+def test_weights_of_4_bits_need_few_instructions(target: str, most: float) -> None:
+    """For each product of one row: it takes over four where weights are widened in memory."""
+    x = torch.randn(1, 384)
+    program = in_groups(trace(nn.Linear(384, 1536).eval(), (x,)))
+    executed = penjing.compile(program, target=target).count_instructions(x)
+    assert executed < most * 384 * 1536

@@ -112,3 +112,15 @@ def test_widened_layers_execute_fewer_instructions() -> None:
         for passes in ([], [WidenSlowLayers()])
     ]
     assert counts[1] < 0.8 * counts[0]
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+def test_six_words_in_a_row_of_taps_need_few_instructions() -> None:
+    """The stem of ResNets: with all six in one block, LLVM keeps products in memory."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 64, 64)
+    model = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.ReLU())
+    executed = penjing.compile(quantized_program(model, x), target="arm-a72").count_instructions(x)
+    words = 32 * 32 * 64 // 4 * 7 * 6  # three instructions each, and what is around them
+    assert executed < 5.4 * words  # over 6 otherwise

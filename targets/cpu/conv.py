@@ -17,7 +17,7 @@ from .narrow_operands import block_steps, widen_panels
 from .nests import parallelize_tiles
 from .stages import Stage, stage_of, uses
 from .threads import is_worth_threads
-from .tiles import Tile, even_split, most_rows, product_tile
+from .tiles import Tile, even_split, is_paired, most_rows, product_tile
 
 LINE_BYTES = 64  # of a cache
 
@@ -52,8 +52,20 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     if parallel and is_worth_threads(stage, target):
         parallelize_tiles(sch, [n], order[0])
     left = image_read(stage)
-    micro_kernel(sch, product, target, steps=block_steps(stage, left, tile.steps), left=left)
+    steps = block_steps(stage, left, _short_steps(stage, target, tile))
+    micro_kernel(sch, product, target, steps=steps, left=left)
     return {stage.name, stage_of(sch, tail).name}
+
+
+def _short_steps(stage: Stage, target: Target, tile: Tile) -> int:
+    """Steps of one block; two where pairs are summed and a row of taps is six words, as of 7 x 3.
+
+    It would be straight code for one vector of inputs and a half: LLVM then multiplies all words
+    before it adds any product to a sum, and has registers for a few of them only.
+    """
+    length, lanes = int(stage.node.iter_vars[-1].dom.extent), target.lanes(32)
+    halves = is_paired(target) and lanes < length < 2 * lanes and length % 2 == 0
+    return 2 if halves else tile.steps
 
 
 def conv_tile(target: Target, width: int, channels: int, depth: int, *, panel: int = 0) -> Tile:
