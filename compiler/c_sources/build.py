@@ -20,7 +20,7 @@ from ..scratch_folder import ScratchFolder
 from .constants import constant_bytes, emit_weights
 from .feed_row import row_stream
 from .header import emit_header
-from .interface import interface_of
+from .interface import Interface, interface_of
 from .micro_kernels import emit_kernels
 from .names import CNames, c_names
 from .source import emit_source
@@ -55,32 +55,8 @@ def build_sources(
     """
     core, name = lowered.target, lowered.name
     assert isinstance(core, Microcontroller), core
-    names, interface = c_names(lowered), interface_of(program)
-    certificate = _certificate(lowered, plan, names)
-    check_ram(lowered, plan, certificate, core, advice)
-    check_flash(lowered, certificate, core)
-    source = emit_source(lowered, plan, names, __version__)
-
-    places = [plan.offsets[name] for name in lowered.inputs if name in plan.offsets]
-
-    def header(certificate: Certificate) -> str:
-        macros = certificate.macros(name, core)
-        return emit_header(
-            name, core, interface, macros, __version__, row_stream(lowered, plan), places
-        )
-
-    files = {
-        f"{name}.h": header(certificate),
-        f"{name}.c": source.text,
-        f"{name}_weights.c": emit_weights(name, names.data, __version__),
-        f"{name}_kernels.h": emit_kernels(name, source.kernels, __version__),
-    }
-    if certify:
-        measured = measure(_board_model(lowered, plan, files))
-        certificate = replace(certificate, measured=measured)
-        check_ram(lowered, plan, certificate, core, advice)
-        check_flash(lowered, certificate, core)
-        files[f"{name}.h"] = header(certificate)
+    interface = interface_of(program)
+    files, certificate = _certified_files(lowered, plan, interface, certify, advice)
     scratch = ScratchFolder(f"penjing-{name}-")
     for file, text in files.items():
         (scratch.path / file).write_text(text)
@@ -107,6 +83,41 @@ def build_sources(
         stage_seconds=stage_seconds or {},
         _keep=scratch,
     )
+
+
+def _certified_files(
+    lowered: Lowered,
+    plan: MemoryPlan,
+    interface: Interface,
+    certify: bool,
+    advice: Sequence[str],
+) -> tuple[dict[str, str], Certificate]:
+    """Names and texts of the C files, and what they need."""
+    core, name, names = lowered.target, lowered.name, c_names(lowered)
+    assert isinstance(core, Microcontroller), core
+    places = [plan.offsets[name] for name in lowered.inputs if name in plan.offsets]
+    stream = row_stream(lowered, plan)
+
+    def header(certificate: Certificate) -> str:
+        check_ram(lowered, plan, certificate, core, advice)
+        check_flash(lowered, certificate, core)
+        macros = certificate.macros(name, core)
+        return emit_header(name, core, interface, macros, __version__, stream, places)
+
+    certificate = _certificate(lowered, plan, names)
+    top = header(certificate)
+    source = emit_source(lowered, plan, names, __version__)
+    files = {
+        f"{name}.h": top,
+        f"{name}.c": source.text,
+        f"{name}_weights.c": emit_weights(name, names.data, __version__),
+        f"{name}_kernels.h": emit_kernels(name, source.kernels, __version__),
+    }
+    if certify:
+        measured = measure(_board_model(lowered, plan, files))
+        certificate = replace(certificate, measured=measured)
+        files[f"{name}.h"] = header(certificate)
+    return files, certificate
 
 
 def _certificate(lowered: Lowered, plan: MemoryPlan, names: CNames) -> Certificate:

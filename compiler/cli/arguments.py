@@ -97,21 +97,7 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         default="embed",
         help="inside the library, or in a file of their own that the caller maps",
     )
-    parser.add_argument(
-        "--project",
-        action="store_true",
-        help="for microcontrollers: also a CMake project that runs the model under QEMU",
-    )
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="for microcontrollers: compute the first convolutions row by row, for large images",
-    )
-    parser.add_argument(
-        "--reuse-inputs",
-        action="store_true",
-        help="for microcontrollers: inputs lie in the arena, where they are overwritten",
-    )
+    _add_microcontroller(parser)
     _add_tracing(parser)
     parser.add_argument(
         "--calibration",
@@ -128,6 +114,25 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "--dump-dir", type=Path, metavar="DIR", help="write the program's text after every pass"
     )
     _add_progress(parser)
+
+
+def _add_microcontroller(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("microcontrollers")
+    group.add_argument(
+        "--project",
+        action="store_true",
+        help="also a CMake project that runs the model under QEMU",
+    )
+    group.add_argument(
+        "--stream",
+        action="store_true",
+        help="compute the first layers row by row, for large images",
+    )
+    group.add_argument(
+        "--reuse-inputs",
+        action="store_true",
+        help="inputs lie in the arena, where they are overwritten",
+    )
 
 
 def _add_tracing(parser: ArgumentParser) -> None:
