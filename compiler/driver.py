@@ -21,13 +21,11 @@ from .frontend.trace import trace
 from .ir.program import Program
 from .library.build import build_library
 from .lowering.options import KernelOptions, half_arithmetic
-from .lowering.program import Lowered
 from .pass_base import Pass
 from .pass_context import Evaluate
 from .pass_manager import optimize
 from .pass_text import parse
-from .planning import SMALL_ARENA_ALIGN, MemoryPlan, plan_memory
-from .planning_ways import choose_ways
+from .planning import plan_memory
 
 Progress = Callable[[str, float], None]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,7 +116,17 @@ def compile(
             progress=clock.progress,
         )
     if isinstance(device, Microcontroller):
-        artifact = _to_sources(program, device, name, stream, reuse_inputs, certify, source, clock)
+        from .c_sources.compile import SourceOptions, compile_sources  # TVM takes a second
+
+        artifact = compile_sources(
+            program,
+            device,
+            name=name,
+            options=SourceOptions(stream=stream, reuse_inputs=reuse_inputs, certify=certify),
+            source_sha256=source,
+            stage=clock.stage,
+            progress=clock.progress,
+        )
     else:
         artifact = _to_library(program, device, name, options, weights, source, clock)
     return replace(artifact, stage_seconds=clock.seconds)
@@ -150,54 +158,6 @@ def _to_library(
             weights=weights,
             passes=program.reports,
             source_sha256=source,
-        )
-
-
-def _to_sources(
-    program: Program,
-    device: Microcontroller,
-    name: str,
-    stream: bool,
-    reuse_inputs: bool,
-    certify: bool,
-    source: str,
-    clock: "_Clock",
-) -> Artifact:
-    """C files for a microcontroller."""
-    from .c_sources.build import build_sources  # TVM takes a second to import
-    from .c_sources.refusals import check_integers
-    from .lowering.front import CannotStream, least_stream_bytes, stream_lengths
-    from .lowering.layers import lower_layers, settle
-
-    check_integers(program)
-    with clock.stage("lower"):
-        plans: list[tuple[Lowered, MemoryPlan]] = []
-        problem = CannotStream("", "it does not begin with two int8 layers of windows on one image")
-        for length in stream_lengths(program) if stream else [0]:
-            if plans and least_stream_bytes(program, length) >= plans[-1][1].arena_bytes:
-                continue
-            try:
-                layers = lower_layers(
-                    program, device, name=name, stream=length, progress=clock.progress
-                )
-            except CannotStream as error:
-                problem = error
-                break
-            chosen = choose_ways(layers.lowered, layers.ways, inputs_in_arena=reuse_inputs)
-            lowered = settle(layers, chosen)
-            plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN, inputs_in_arena=reuse_inputs)
-            plans.append((lowered, plan))
-        if not plans:
-            raise problem
-        lowered, plan = min(plans, key=lambda both: both[1].arena_bytes)
-    with clock.stage("codegen"):
-        advice = []
-        if not stream and stream_lengths(program):
-            advice.append("stream=True (the first layers row by row)")
-        if not reuse_inputs:
-            advice.append("reuse_inputs=True (inputs share memory with the layers)")
-        return build_sources(
-            program, lowered, plan, certify=certify, advice=advice, source_sha256=source
         )
 
 
