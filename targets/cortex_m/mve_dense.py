@@ -15,7 +15,7 @@ import numpy as np
 from ..microcontrollers import Microcontroller
 from .dense_image import DenseImage
 from .layer import Array, Layer, MicroKernel, NodeArguments, lowers_layer
-from .mve_text import COPY_BYTES, FILL_BYTES, LANES, WORDS, requantized, vector_kernel
+from .mve_text import COPY_BYTES, FILL_BYTES, LANES, WORDS, vector_kernel
 from .products import MULTIPLY_HIGH
 from .requantizing import REQUANTIZE_SHIFTED
 from .statements import Index, Pointer, block, call, function, loop
@@ -74,9 +74,10 @@ class _Pixels:
     @property
     def cost(self) -> float:
         """Instructions, about."""
-        sums = self.blocks * (9 * self.vectors + 30)
-        segments = self.image.kernel[0] * (7 * -(-self.factors // self.image.kernel[0] // 16) + 25)
-        return prod(self.image.result_size) * (sums + self.copies * segments + 20)
+        sums = self.blocks * (19 if self.vectors == 1 else 10 * self.vectors + 15)
+        down = self.image.kernel[0]
+        segments = down * (7 * -(-self.factors // down // LANES) + 16)
+        return prod(self.image.result_size) * (sums + self.copies * segments + 15)
 
     def layer(self, node: NodeArguments) -> Layer:
         """The layer as a function."""
@@ -142,20 +143,7 @@ class _Pixels:
             " int8_t *y)"
         )
         comment = f"{image.results} sums of {self.vectors * LANES} products."
-        vectors = f"""
-            for (int32_t o = 0; o < {image.results}; o += 4, channels += 8) {{
-                int32_t s0 = channels[0], s1 = channels[1], s2 = channels[2], s3 = channels[3];
-                const int8_t *x = window;
-                {_inside(_sums(self.vectors))}
-                const int32x4_t scale = vldrwq_s32(channels + 4);
-                int32x4_t sum = vdupq_n_s32(s0);
-                sum = vsetq_lane_s32(s1, sum, 1);
-                sum = vsetq_lane_s32(s2, sum, 2);
-                sum = vsetq_lane_s32(s3, sum, 3);
-                {_inside(requantized(self.shift, *limits))}
-                {_stored(image.results)}
-            }}
-        """
+        vectors = _blocks(self.vectors, image.results, self.shift, limits)
         portable = f"""
             for (int32_t o = 0; o < {image.results}; ++o) {{
                 const int8_t *row = w + (o / 4) * {self.vectors * WORDS * LANES} + o % 4 * 16;
@@ -218,36 +206,59 @@ class _Pixels:
         return MicroKernel(name, f"/* {comment} */\nstatic inline {signature}\n{{\n{code}\n}}\n")
 
 
-def _sums(vectors: int) -> str:
-    """The loop over a window in assembly: compilers spend another instruction on each pointer."""
-    names = [f"s{i}" for i in range(WORDS)]
-    lines = [f"mov lr, #{vectors}", "dls lr, lr", "1:", "vldrb.8 q0, [%[x]], #16"]
-    lines += [f"vldrb.8 q{i + 1}, [%[w]], #16" for i in range(WORDS)]
-    lines += [f"vmladava.s8 %[{name}], q0, q{i + 1}" for i, name in enumerate(names)]
-    lines += ["le lr, 1b"]
-    lost = ", ".join(f'"{name}"' for name in ("lr", *(f"q{i}" for i in range(5)), "memory"))
-    changed = [f'[{name}] "+r"({name})' for name in ("x", "w")]
-    changed += [f'[{name}] "+Te"({name})' for name in names]
-    return "\n".join(
-        [
-            "__asm__ volatile(",
-            *(f'    "{line}\\n\\t"' for line in lines),
-            f"    : {', '.join(changed)}",
-            "    :",
-            f"    : {lost});",
-        ]
-    )
+def _blocks(vectors: int, results: int, shift: int, limits: tuple[int, int, int]) -> str:
+    """Loops over blocks of four results, in assembly that keeps sums in even registers."""
+    whole, rest = results // WORDS * WORDS, results % WORDS
+    lines = [
+        f"const int32x4_t {name} = vdupq_n_s32({value});"
+        for name, value in zip(("zero_point", "low", "high"), limits, strict=True)
+    ]
+    lines += ["const int8x16_t x = vldrbq_s8(window);"] * (vectors == 1)
+    block = _block(vectors, shift, ["vstrb.32 q0, [%[y]], #4"])
+    if whole:
+        lines += [f"for (int32_t o = 0; o < {whole}; o += 4) {{"]
+        lines += [*(f"    {line}" for line in block), "}"]
+    # predicates could be ones that the compiler keeps for later
+    moves = [(f"vmov.32 r4, q0[{i}]", f"strb r4, [%[y], #{i}]") for i in range(rest)]
+    if rest:
+        lines += _block(vectors, shift, [line for pair in moves for line in pair])
+    return "\n".join(lines)
 
 
-def _inside(statements: str) -> str:
-    """Statements in a loop of a template."""
-    return statements.replace("\n", "\n" + " " * 16)
-
-
-def _stored(results: int) -> str:
-    if results % WORDS == 0:
-        return "vstrbq_s32(y + o, sum);"
-    return f"vstrbq_p_s32(y + o, sum, vctp32q((uint32_t)({results} - o)));"
+def _block(vectors: int, shift: int, store: list[str]) -> list[str]:
+    """Four results of a pixel; q0 the window, q1 to q3 weights, r4, r6, r8, r10 sums."""
+    sums, weights = ("r4", "r6", "r8", "r10"), ("q1", "q2", "q3", "q1")
+    x = "%q[x]" if vectors == 1 else "q0"
+    lines = ["ldrd r4, r6, [%[channels]], #8", "ldrd r8, r10, [%[channels]], #8"]
+    if vectors > 1:
+        lines += ["mov r5, %[window]", f"mov lr, #{vectors}", "dls lr, lr", "1:"]
+        lines.append("vldrb.8 q0, [r5], #16")
+    # three loads before the first product, for the sake of cores that do both at a time
+    lines += [f"vldrb.8 {name}, [%[w]], #16" for name in weights[:3]]
+    lines += [f"vmladava.s8 {sums[0]}, {x}, q1", "vldrb.8 q1, [%[w]], #16"]
+    lines += [
+        f"vmladava.s8 {total}, {x}, {name}"
+        for total, name in zip(sums[1:], weights[1:], strict=True)
+    ]
+    lines += ["le lr, 1b"] * (vectors > 1)
+    lines += ["vmov q0[2], q0[0], r4, r8", "vmov q0[3], q0[1], r6, r10"]
+    lines += ["vldrw.32 q1, [%[channels]], #16"]
+    if shift:
+        lines.append(f"vqshl.s32 q0, q0, #{shift}" if shift > 0 else f"vshr.s32 q0, q0, #{-shift}")
+    lines += ["vqrdmulh.s32 q0, q0, q1", "vqadd.s32 q0, q0, %q[zero_point]"]
+    lines += ["vmin.s32 q0, q0, %q[high]", "vmax.s32 q0, q0, %q[low]", *store]
+    given = ['[window] "r"(window)'] if vectors > 1 else ['[x] "w"(x)']
+    given += [f'[{name}] "w"({name})' for name in ("zero_point", "low", "high")]
+    changed = [f'[{name}] "+r"({name})' for name in ("w", "channels")]
+    changed.append('[y] "+l"(y)')  # stores that narrow have no bits for the others
+    lost = ["r4", "r5", "r6", "r8", "r10", "lr", "q0", "q1", "q2", "q3", "memory"]
+    return [
+        "__asm__ volatile(",
+        *(f'    "{line}\\n\\t"' for line in lines),
+        f"    : {', '.join(changed)}",
+        f"    : {', '.join(given)}",
+        "    : " + ", ".join(f'"{name}"' for name in lost) + ");",
+    ]
 
 
 def lead_of_pixels(image: DenseImage, *, reads_before_writing: bool) -> int:

@@ -53,7 +53,7 @@ class _Pixels:
         """Instructions, about."""
         rows, columns = self.image.result_size
         blocks = self.image.channels // _LANES
-        return rows * columns * (8 * self.taps + 30 + blocks * (8 * self.taps + 26))
+        return rows * columns * (14 * self.taps + 28 + blocks * (9 * self.taps + 29))
 
     def layer(self, node: NodeArguments) -> Layer:
         """The layer as a function."""
