@@ -14,7 +14,7 @@ from .winograd_layer import winograd_layers
 
 # Instructions of the portable versions over those with the DSP extension: Armv7-M has long
 # products and loads with an offset from a register, Armv6-M neither.
-_ARMV7M, _ARMV6M = 3.0, 8.0
+_ARMV7M, _ARMV6M = 3.0, 5.0
 _WIDEST = 48  # results of a strip where wider ones share nothing
 _PARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 
@@ -65,7 +65,10 @@ def _ways(node: NodeArguments, image: DenseImage, core: Microcontroller) -> list
         return []
     shares = image.reach[0] > image.stride[0] and image.result_size[0] > 1
     orders = (True, False) if shares else (False,)
-    ways = [Strips(image, packed, width, slides) for width in _widths(image) for slides in orders]
+    most = 3 if core.has_saturation else 2  # dense_baseline.py
+    ways = [
+        Strips(image, packed, width, slides, most) for width in _widths(image) for slides in orders
+    ]
     layers = [dense_layer(way) for way in _best(way for way in ways if way.most_pixels)]
     return [_on(core, layer) for layer in layers]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from tvm import tirx
 
-from .dense_portable import RESULT, WORD
+from .dense_baseline import products_kernel
+from .dense_portable import RESULT, WORD, uses_baseline
 from .dense_rows import fill_kernel, move_kernel
 from .dense_strips import ALIGNED, Strips
 from .dense_sums import sums_kernel
@@ -29,7 +30,8 @@ def dense_layer(way: Strips) -> Layer:
     ordered = sorted(shapes, key=lambda shape: (-shape.pixels, -shape.channels))
     kernels = [WORD, HIGH_PRODUCT, RESULT, image.widening.kernel]
     kernels += [fill_kernel()] * way.has_border + [move_kernel()] * (way.kept > 0)
-    kernels += [sums_kernel(shape) for shape in ordered]
+    inner = [products_kernel(shape.window) for shape in ordered if uses_baseline(shape)]
+    kernels += [*inner, *(sums_kernel(shape) for shape in ordered)]
     return Layer(
         function([x, w, y, rows], _Body(way, x, w, y, rows).statements()),
         (way.packed.stream,),

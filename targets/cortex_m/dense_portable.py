@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .dense_baseline import products_name
 from .layer import MicroKernel
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ static inline int8_t result_of_sum(int32_t sum, int32_t multiplier, int32_t zero
 )
 
 
+def uses_baseline(shape: SumsShape) -> bool:
+    """Whether the inner loop is a function of its own (dense_baseline.py)."""
+    fits = 4 < shape.window.length < 1 << 15 and shape.window.pixel < 1 << 15
+    return shape.shared and shape.pixels == 2 and fits
+
+
 def portable_sums(shape: SumsShape) -> str:
     """The body of a function that computes `shape` from x, w, y and zero_point."""
     if shape.channels == 1:
@@ -51,6 +58,9 @@ def _group(shape: SumsShape, indent: str, channel: str) -> list[str]:
         for p in range(shape.pixels)
         for c in range(shape.group)
     ]
+    if uses_baseline(shape):
+        words = [f"word_of_halves(w{f' + {2 * c}' if c else ''})" for c in (0, 1)]
+        starts = [f"uint32_t sums[4] = {{{', '.join(2 * words)}}};"]
     scales = [
         f"const int32_t m{c} = (int32_t)word_of_halves(w{f' + {2 * c}' if c else ''});"
         for c in range(shape.group)
@@ -76,6 +86,9 @@ def _products(shape: SumsShape) -> list[str]:
 
 
 def _shared(shape: SumsShape) -> list[str]:
+    if uses_baseline(shape):
+        name = products_name(shape.window)
+        return [f"{name}(taken, w, sums);", f"w += {shape.window.length};"]
     if shape.window.length == 4:
         return _four(shape)
     lines = [
@@ -121,9 +134,13 @@ def _stores(shape: SumsShape, channel: str) -> list[str]:
     limits = f"zero_point, {shape.low}, {shape.high}"
     for pixel in range(shape.pixels):
         for c in range(shape.group):
-            own = f"(int32_t){_sum(pixel, c)}" + f" * {1 << shape.left}" * (shape.left > 0)
+            first, second = _sum(pixel, 0), _sum(pixel, 1)
+            if uses_baseline(shape):
+                first, second = f"sums[{2 * pixel}]", f"sums[{2 * pixel + 1}]"
+            left = f" * {1 << shape.left}" * (shape.left > 0)
+            own = f"(int32_t){second if c else first}{left}"
             if shape.shared and c == 0:  # 256 times the sum
-                difference = f"(int32_t)({_sum(pixel, 0)} - {_sum(pixel, 1)})"
+                difference = f"(int32_t)({first} - {second})"
                 own = f"{difference} >> {7 - shape.shift}"
             at = " + ".join(filter(None, [channel.strip("0"), str(pixel * shape.row + c or "")]))
             lines.append(f"y[{at or '0'}] = result_of_sum({own}, m{c}, {limits});")

@@ -33,12 +33,14 @@ class Strips:
         packed: The constants.
         width: Results of a strip.
         slides: Whether strips go down the image.
+        most: The most results that a micro-kernel may compute at once.
     """
 
     image: DenseImage
     packed: Packed
     width: int
     slides: bool
+    most: int = 3
 
     @property
     def row(self) -> int:
@@ -80,7 +82,11 @@ class Strips:
     @property
     def most_pixels(self) -> int:
         """Results that a micro-kernel computes at once."""
-        fitting = [n for n in (3, 2, 1) if all(self.sums(r, n).fits for r in self.packed.runs)]
+        fitting = [
+            n
+            for n in range(self.most, 0, -1)
+            if all(self.sums(r, n).fits for r in self.packed.runs)
+        ]
         return max(fitting, default=0)
 
     def strips(self) -> list[tuple[int, int, int]]:
