@@ -190,7 +190,8 @@ class _Planes:
         for register, value in (("q5", image.zero_point), ("q6", image.high), ("q7", image.low)):
             lines += [f"mov r12, #{value}", f"vdup.32 {register}, r12"]
         lines += ["ldrd r12, r3, [r1], #8", "vdup.32 q3, r12"]
-        return [*lines, f"ldm r1, {{r4-r{3 + image.kernel[0] * image.kernel[1]}}}"]
+        taps = image.kernel[0] * image.kernel[1]
+        return [*lines, f"ldm r1, {{r4-r{3 + taps}}}" if taps > 1 else "ldr r4, [r1]"]
 
     def _row(self) -> Code:
         """A loop over four results at a time; its last turn computes those that are left."""

@@ -80,6 +80,7 @@ _CASES: dict[str, Case] = {
     "shift to the left": _convolution((4, 4), 16, 8, shift=6, most_bias=2**30),
     "shift to the right": _convolution((4, 4), 16, 8, shift=-3),
     "depthwise": _convolution((6, 7), 16, 16, padding=1, groups=16),
+    "depthwise, 1x1": _convolution((4, 5), 3, 3, (1, 1), groups=3),
     "depthwise, stride": _convolution((7, 6), 8, 8, stride=2, padding=1, groups=8),
     "depthwise, 5x5": _convolution((7, 6), 8, 8, (5, 5), padding=2, groups=8),
     "depthwise, limits": _convolution((3, 3), 8, 8, groups=8, limits=(-30, 66), shift=-1),
