@@ -48,7 +48,7 @@ def test_the_wheel_holds_every_source_file(tmp_path: Path) -> None:
     subprocess.run([*build, "--wheel-dir", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for pattern in ("*.py", "*.c", "*.h", "*.S"):
+    for pattern in ("*.py", "*.c", "*.h", "*.S", "*.ld"):
         assert {f"penjing/{source}" for source in _sources(pattern)} <= names
     assert "penjing/py.typed" in names
 
