@@ -12,6 +12,7 @@ from ..lowering.layers import lower_layers, settle
 from ..lowering.program import Lowered
 from ..planning import SMALL_ARENA_ALIGN, MemoryPlan, plan_memory
 from ..planning_ways import choose_ways
+from ..resources.fit import arena_limit
 from .build import build_sources
 from .refusals import check_integers
 
@@ -84,9 +85,13 @@ def _smallest(
         except CannotStream as error:
             problem = error
             break
-        chosen = choose_ways(layers.lowered, layers.ways, inputs_in_arena=options.reuse_inputs)
+        in_arena = options.reuse_inputs
+        limit = arena_limit(layers.lowered, core, inputs_in_arena=in_arena)
+        chosen = choose_ways(
+            layers.lowered, layers.ways, inputs_in_arena=in_arena, most_bytes=limit
+        )
         lowered = settle(layers, chosen)
-        plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN, inputs_in_arena=options.reuse_inputs)
+        plan = plan_memory(lowered, align=SMALL_ARENA_ALIGN, inputs_in_arena=in_arena)
         plans.append((lowered, plan))
     if not plans:
         raise problem

@@ -13,6 +13,7 @@ _ADVICE = (
     "a smaller input, stride 2 in the first layers, fewer channels at this layer (prune-channels),"
     " int8 instead of float32 (quantize), or a core with more memory"
 )
+_STACK = 512  # bytes that run functions take at most, about
 _SHOWN = 4  # values of the peak that an error lists
 
 
@@ -42,6 +43,17 @@ def find_peak(lowered: Lowered, plan: MemoryPlan) -> Peak | None:
         values = tuple(sorted(sizes.items(), key=lambda item: -item[1]))
         peaks.append(Peak(step, top - min(plan.offsets[name] for name in here), values))
     return max(peaks, key=lambda peak: peak.bytes, default=None)
+
+
+def arena_limit(
+    lowered: Lowered, core: Microcontroller, *, inputs_in_arena: bool = False
+) -> int | None:
+    """Bytes that are left for the arena beside inputs, outputs and some stack; None = no limit."""
+    if not core.ram_bytes:
+        return None
+    outside = lowered.outputs if inputs_in_arena else (*lowered.inputs, *lowered.outputs)
+    taken = sum(lowered.values[name].spec.nbytes for name in outside)
+    return max(0, core.ram_bytes - taken - _STACK)
 
 
 def check_ram(

@@ -12,7 +12,7 @@ from penjing.compiler.errors import CompileError
 from penjing.compiler.lowering.program import Lowered
 from penjing.compiler.planning import MemoryPlan, plan_memory
 from penjing.compiler.resources.certificate import Certificate
-from penjing.compiler.resources.fit import check_flash, check_ram, find_peak
+from penjing.compiler.resources.fit import arena_limit, check_flash, check_ram, find_peak
 from penjing.compiler.resources.measure import Measured, measure
 from penjing.compiler.resources.stack import CallGraph, StackUse
 from penjing.compiler.runners.boards.model import BoardModel, ModelOnBoard, stack_bytes
@@ -180,6 +180,14 @@ def test_a_model_without_enough_memory_is_refused_by_the_layer_at_the_peak() -> 
     assert "arena 6064 + inputs 10 + outputs 4 + stack 100" in error.value.got
     assert "5000 the result of layer1 (test.k1), 1000 the result of layer0" in error.value.got
     assert error.value.fix.startswith("smaller images; ")
+
+
+def test_what_remains_for_the_arena() -> None:
+    lowered, _ = two_layers()
+    assert arena_limit(lowered, CORTEX_M4) is None
+    assert arena_limit(lowered, limited(ram=4096)) == 4096 - 14 - 512
+    assert arena_limit(lowered, limited(ram=4096), inputs_in_arena=True) == 4096 - 4 - 512
+    assert arena_limit(lowered, limited(ram=100)) == 0
 
 
 def test_a_model_without_enough_flash_is_refused_by_its_largest_layer() -> None:
