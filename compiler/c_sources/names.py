@@ -66,14 +66,19 @@ def c_names(lowered: Lowered) -> CNames:
             key = (array.dtype.name, sha256(np.ascontiguousarray(array).data).digest())
             if key not in known:
                 known[key] = names.new(f"{layer_name(call)}_{parameter}")
-                data[known[key]] = array
+                data[known[key]] = _in_c(array)
             constants[value] = known[key]
     for value in lowered.outputs:
         array = lowered.values[lowered.storage_of(value)].data
         if array is not None and value not in constants:
             constants[value] = names.new("constant")
-            data[constants[value]] = array
+            data[constants[value]] = _in_c(array)
     return CNames(functions, constants, data)
+
+
+def _in_c(array: np.ndarray) -> np.ndarray:
+    """The elements; one where there are none, since arrays in C have at least one."""
+    return array if array.size else np.zeros(1, array.dtype)
 
 
 def _function_name(call: Call) -> str:

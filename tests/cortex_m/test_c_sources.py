@@ -89,6 +89,12 @@ def test_real_numbers_work_too(model: nn.Module, tmp_path: Path) -> None:
     _run(model.eval(), (torch.randn(1, 3, 8, 8),), tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:the model computes with real numbers")
+def test_results_that_no_layer_computes_work_too(tmp_path: Path) -> None:
+    model = Function(lambda x: (x, x[:0], torch.ones(3), x.permute(0, 2, 3, 1), x.flatten(1)))
+    _run(model, (torch.randn(2, 3, 4, 5),), tmp_path)
+
+
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
 def test_divisions_round_as_in_pytorch(target: str, tmp_path: Path) -> None:
     def function(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
