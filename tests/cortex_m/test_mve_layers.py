@@ -110,3 +110,24 @@ def _vector_layers(node: NodeArguments) -> list[Any]:
     ]
     assert found
     return found
+
+
+# Instructions for each product on a Cortex-M55.
+_COUNTS: dict[str, tuple[Case, float]] = {
+    "3x3": (_convolution((16, 16), 32, 32, padding=1), 0.21),
+    "1x1": (_convolution((6, 6), 128, 128, (1, 1)), 0.19),
+    "1x1, few channels": (_convolution((24, 24), 8, 16, (1, 1)), 0.75),
+    "first": (_convolution((48, 48), 3, 8, stride=2, padding=1), 0.73),
+    "depthwise": (_convolution((24, 24), 32, 32, padding=1, groups=32), 0.88),
+    "linear": (_linear(1, 640, 128), 0.17),
+}
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize("name", _COUNTS)
+def test_instructions_are_few_and_estimated(name: str) -> None:
+    (node, inputs, expected), most = _COUNTS[name]
+    layer = _vector_layers(node)[0]
+    executed = check_layer(node, layer, inputs, expected, on=core("cortex-m55"))
+    assert executed / (expected.size * node.constants["weight"][0].size) <= most
+    assert abs(layer.cost - executed) < 0.2 * executed
