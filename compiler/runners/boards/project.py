@@ -29,7 +29,7 @@ set_target_properties($name PROPERTIES C_STANDARD 99)
 # the files of its vendor.
 add_executable(firmware $${APPLICATION} board/startup.c board/semihosting.c board/memory.c)
 target_include_directories(firmware PRIVATE board)
-target_compile_options(firmware PRIVATE -ffreestanding -Wall -Wextra)
+target_compile_options(firmware PRIVATE -Wall -Wextra)
 target_link_options(firmware PRIVATE -nostdlib -Wl,--gc-sections
     -T "$${CMAKE_CURRENT_SOURCE_DIR}/board/board.ld")
 target_link_libraries(firmware PRIVATE $name gcc)
@@ -42,11 +42,12 @@ add_custom_target(run
     DEPENDS firmware USES_TERMINAL)
 """)
 _TOOLCHAIN = Template("""\
-# Arm's GNU toolchain for $core.
+# Arm's GNU toolchain for $core, without a libc: board/ has what programs need of one.
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR arm)
 set(CMAKE_C_COMPILER arm-none-eabi-gcc)
-set(CMAKE_C_FLAGS_INIT "$flags -ffunction-sections -fdata-sections -isystem $include")
+set(CMAKE_C_FLAGS_INIT
+    "$flags -ffreestanding -ffunction-sections -fdata-sections -isystem $include")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 """)
 _MAIN = Template("""\
