@@ -49,7 +49,9 @@ class DenseImage:
             dilation=_pair(values["dilation"]),
             groups=values["groups"],
             input_zero_point=values["input_zero_point"],
-            **_limits(node),
+            zero_point=values["zero_point"],
+            low=values["low"],
+            high=values["high"],
         )
         return image._flat()
 
@@ -64,7 +66,9 @@ class DenseImage:
             result_size=(1, pixels),
             results=weight.shape[0],
             kernel=(1, 1),
-            **_limits(node),
+            zero_point=node.values["zero_point"],
+            low=node.values["low"],
+            high=node.values["high"],
         )
 
     def _flat(self) -> "DenseImage":
@@ -127,10 +131,6 @@ class DenseImage:
         missing = window.length - pieces.shape[-1]
         filled = np.pad(pieces, ((0, 0), (0, 0), (0, 0), (0, missing)))
         return np.ascontiguousarray(filled.reshape(len(weight), -1))
-
-
-def _limits(node: NodeArguments) -> dict[str, int]:
-    return {name: node.values[name] for name in ("zero_point", "low", "high")}
 
 
 def _pair(values: list[int]) -> tuple[int, int]:

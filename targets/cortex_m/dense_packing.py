@@ -131,7 +131,8 @@ def sum_bounds(weight: Array, bias: Array) -> Array:
     positive, negative = np.maximum(wide, 0).sum(1), np.minimum(wide, 0).sum(1)
     most = 127 * positive - 128 * negative + bias
     least = -128 * positive + 127 * negative + bias
-    return np.maximum(np.abs(most), np.abs(least))
+    bounds: Array = np.maximum(np.abs(most), np.abs(least))
+    return bounds
 
 
 def share_words(weight: Array, bounds: Array, shift: int) -> bool:

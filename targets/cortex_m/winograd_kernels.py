@@ -140,9 +140,9 @@ def products_code(shape: TilesShape) -> Code:
         body += [*first, *[Copies(steps - 2, other)] * (steps > 2), *_step(shape, ahead, "smlad")]
     else:
         chunk, rest = divmod(steps - 2, 8)
-        turn = ("ldr r12, [sp, #8]", "cmp r0, r12", "bne 2b")
+        again = ("ldr r12, [sp, #8]", "cmp r0, r12", "bne 2b")
         body += [*first, f"add r12, r0, #{64 * chunk}", "str r12, [sp, #8]"]
-        body += [Repeat(2, chunk, (Copies(8, other), *turn)), *[Copies(rest, other)] * (rest > 0)]
+        body += [Repeat(2, chunk, (Copies(8, other), *again)), *[Copies(rest, other)] * (rest > 0)]
         body += _step(shape, ahead, "smlad")
     sums = f"r2-r{1 + 2 * shape.tiles}"
     turn = ("ldrd r12, lr, [sp]", f"stm r12!, {{{sums}}}", "str r12, [sp]", "cmp r12, lr", "bne 1b")
