@@ -95,6 +95,7 @@ class ExpressionPrinter:
             which = "quotient" if isinstance(node, tirx.Div) else "remainder"
             return self._helped(which, node, node.a, node.b)
         if type(node) in _BINARY:
+            node = _turned(node)
             return self._binary(node, *_BINARY[type(node)])
         if type(node) in _BITWISE:
             left, right = self.text(node.a, UNARY), self.text(node.b, UNARY)
@@ -144,6 +145,8 @@ class ExpressionPrinter:
         return f"({C_TYPES[dtype]}){self.text(value, UNARY)}", UNARY
 
     def _choice(self, condition: Any, then: Any, otherwise: Any) -> Written:
+        if _is_number(then, 1) and _is_number(otherwise, 0):
+            return self._written(condition)  # which is 1 or 0 in C
         parts = self.text(condition, OR), self.text(then, OR), self.text(otherwise, OR)
         return f"{parts[0]} ? {parts[1]} : {parts[2]}", CHOICE
 
@@ -201,6 +204,18 @@ class ExpressionPrinter:
             return f"({C_TYPES[new]}){self.text(value, UNARY)}", UNARY
         return self.call(f"{new}_from_bits" if "float" in new else f"bits_of_{old}",
                          self.text(value))  # fmt: skip
+
+
+def _turned(node: Any) -> Any:
+    """A comparison with its number on the right: x >= 3 for 3 <= x."""
+    turned = {tirx.LT: tirx.GT, tirx.LE: tirx.GE, tirx.GT: tirx.LT, tirx.GE: tirx.LE}
+    if type(node) in turned and isinstance(node.a, (tirx.IntImm, tirx.FloatImm)):
+        return turned[type(node)](node.b, node.a)
+    return node
+
+
+def _is_number(node: Any, value: int) -> bool:
+    return isinstance(node, tirx.IntImm) and dtype_of(node) == "int32" and node.value == value
 
 
 def dtype_of(node: Any) -> str:

@@ -11,11 +11,11 @@ from penjing.targets.cortex_m.statements import Pointer, block, call, function, 
 
 
 def test_loops_sums_and_calls_read_like_c() -> None:
-    x, weight, y = Pointer("x", "int8"), Pointer("weight", "int16"), Pointer("y", "int8")
+    x, taps, y = Pointer("x", "int8"), Pointer("taps", "int16"), Pointer("y", "int8")
     total = tirx.decl_buffer((1,), "int32", "total", layout=None)
 
     def add(k: tirx.Var) -> tirx.Stmt:
-        product = x.load(k).astype("int32") * (weight.load(k).astype("int32") - 5)
+        product = x.load(k).astype("int32") * (taps.load(k).astype("int32") - 5)
         return tirx.BufferStore(total, total[0] + product, [0])
 
     rest = tirx.max(tirx.min(total[0] >> 3, 127), -128)
@@ -25,20 +25,28 @@ def test_loops_sums_and_calls_read_like_c() -> None:
         loop("k", 3, add),
         call("store", y.at(2), rest << 4),
     ]
-    func = function([x, weight, y], body)
+    func = function([x, taps, y], body)
     printed = print_function(func, "net", read=2, comment="a layer", micro_kernels=["store"])
     assert printed.text == dedent("""\
         /* a layer */
-        static void net(const int8_t *restrict x, const int16_t *restrict weight, int8_t *restrict y)
+        static void net(const int8_t *restrict x, const int16_t *restrict taps, int8_t *restrict y)
         {
             int32_t total = 0;
             for (int32_t k = 0; k < 3; k++) {
-                total += x[k] * (weight[k] - 5);
+                total += x[k] * (taps[k] - 5);
             }
             store(y + 2, (int32_t)((uint32_t)max_int32(min_int32(total >> 3, 127), -128) << 4));
         }
         """)
     assert [helper.name for helper in printed.helpers] == ["min_int32", "max_int32"]
+
+
+def test_conditions_read_from_left_to_right() -> None:
+    x, y = Pointer("x", "int32"), Pointer("y", "int32")
+    reached = tirx.Select(tirx.const(3, "int32") <= x.load(0), tirx.const(1, "int32"), 0)
+    func = function([x, y], [call("store", y.at(), reached + reached)])
+    printed = print_function(func, "net", read=1, micro_kernels=["store"])
+    assert "store(y, (x[0] >= 3) + (x[0] >= 3));" in printed.text
 
 
 def test_arrays_on_the_stack_are_refused() -> None:
