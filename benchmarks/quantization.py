@@ -22,7 +22,7 @@ from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_base import Pass
 from penjing.compiler.pass_manager import optimize
-from penjing.passes import Quantize, QuantizeWeights
+from penjing.passes import Quantize, QuantizeDynamic, QuantizeWeights
 
 from . import digits, sentences
 from .networks import InvertedResidual, mobilenet_v2
@@ -34,14 +34,15 @@ LENGTH = 64  # tokens
 BATCH = 16
 MOBILENET_IMAGES, MOBILENET_BATCH = 64, 8
 OCTAVES = (4, 6)  # channels are rescaled by up to 2^these, either way
-WAYS: dict[str, Pass] = {
-    "int8": Quantize(),
-    "int8 weights": QuantizeWeights(),
-    "int4 weights": QuantizeWeights(bits=4),
+WAYS: dict[str, list[Pass]] = {
+    "int8": [Quantize()],
+    "int8 weights": [QuantizeWeights()],
+    "int4 weights": [QuantizeWeights(bits=4)],
 }
-FOUR_BITS: dict[str, Pass] = {
-    "int4 weights, AWQ": QuantizeWeights(bits=4, method="awq"),
-    "int4 weights, nearest": QuantizeWeights(bits=4, method="nearest"),
+FOUR_BITS: dict[str, list[Pass]] = {
+    "int4 weights, int8 at run time": [QuantizeWeights(bits=4), QuantizeDynamic()],
+    "int4 weights, AWQ": [QuantizeWeights(bits=4, method="awq")],
+    "int4 weights, nearest": [QuantizeWeights(bits=4, method="nearest")],
 }
 
 
@@ -92,7 +93,7 @@ def digits_rows(seed: int) -> Iterator[dict[str, object]]:
         before = digits.accuracy(_function(program), data.test)
         row: dict[str, object] = {"network": name, "seed": seed, "float32 %": f"{before:.2f}"}
         for way, chosen in WAYS.items():
-            changed = optimize(program, [chosen], calibration=batches)
+            changed = optimize(program, chosen, calibration=batches)
             after = digits.accuracy(_function(changed), data.test)
             row[way] = f"{after - before:+.2f}"
         yield row
@@ -104,7 +105,7 @@ def minilm_rows() -> Iterator[Row]:
     batches = sentences.calibration_batches(CALIBRATION_TEXTS, BATCH, LENGTH)
     program = trace(model, tuple(part[:1] for part in batches[0]))
     for way, chosen in (WAYS | FOUR_BITS).items():
-        changed = optimize(program, [chosen], calibration=batches)
+        changed = optimize(program, chosen, calibration=batches)
         scores = sentences.scores(changed, program)
         size = sum(weight.nbytes for weight in changed.weights.values())
         row: Row = {"MiniLM": way}
@@ -121,7 +122,7 @@ def mobilenet_rows() -> Iterator[Row]:
     shape = MOBILENET_BATCH, *inputs[0].shape[1:]
     batches = [torch.randn(shape) for _ in range(MOBILENET_IMAGES // MOBILENET_BATCH)]
     program = trace(model, inputs)
-    ways: dict[str, list[Pass]] = {"float32": [], "int8": [WAYS["int8"]]}
+    ways: dict[str, list[Pass]] = {"float32": [], "int8": WAYS["int8"]}
     for way, passes in ways.items():
         start = time.process_time()
         changed = optimize(program, passes, calibration=batches)

@@ -8,6 +8,7 @@ from .integer_groups import sums_pairs
 from .tiles import Tile, is_arm
 
 _MOST_VECTORS = 8
+_FEW_VECTORS = 2  # where an Arm core has 16 registers
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def group_tile(
                     total += many * often * each
         return total
 
-    widths = [panel // lanes] if panel else range(min(_MOST_VECTORS, every), 0, -1)
+    most = _FEW_VECTORS if is_arm(target) and target.simd_registers < 32 else _MOST_VECTORS
+    widths = [panel // lanes] if panel else range(min(most, every), 0, -1)
     shapes = [(v, tall) for v in widths for tall in range(_tallest(target, rows, v), 0, -1)]
     vectors, height = min(shapes, key=cost)
     return Tile(height, vectors * lanes, 1)
