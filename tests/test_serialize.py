@@ -1,6 +1,8 @@
 """Saved and loaded programs are the same programs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,16 @@ import torch
 import torch.ao.quantization.fx._decomposed  # registers the operators
 import transformers
 from torch import nn
+from torch.fx import Node
 
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
+from penjing.compiler.ir.rewrite import insert_call
 from penjing.compiler.ir.serialize_values import decode, encode
 from penjing.compiler.ir.verify import verify
 from tests.functions import Function, traced
-from tests.support import assert_close
+from tests.support import assert_close, program_of
 from tests.zoo import call, make, tensors_of
 
 
@@ -93,6 +97,18 @@ def test_quantized_operators(tmp_path: Path) -> None:
     loaded = reloaded(program, tmp_path)
     assert_same(program, loaded)
     assert_close(loaded.run(x), model(x), 0)
+
+
+def test_integer_programs_load_where_nothing_else_was_imported(tmp_path: Path) -> None:
+    def integers(before: Node, x: Node) -> Node:
+        return insert_call(before, torch.ops.penjing.signed_int8.default, x)
+
+    path = tmp_path / "net.penjing"
+    program_of(integers, torch.zeros(3, dtype=torch.uint8)).save(path)
+    code = "import penjing, sys; print(penjing.Program.load(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "penjing.signed_int8" in done.stdout
 
 
 def test_classes_of_other_libraries_become_dicts(tmp_path: Path) -> None:

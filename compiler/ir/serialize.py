@@ -19,6 +19,10 @@ from .structure import Structure
 from .weights import set_weight
 
 FORMAT = 1
+_REGISTERED_BY = {  # operators that importing penjing or torch alone does not register
+    "quantized_decomposed": ("torch.ao.quantization.fx._decomposed",),
+    "penjing": ("..quantization.dynamic", "..quantization.learned_steps"),  # and what they import
+}
 _ATTRIBUTES = ("val", "origin")  # written apart; every other entry of meta is a plain value
 
 
@@ -124,8 +128,8 @@ def _decode_target(op: str, target: str) -> Any:
     if target == "getitem":
         return operator.getitem
     namespace, name, overload = target.split(".")
-    if namespace == "quantized_decomposed":
-        importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers them
+    for module in _REGISTERED_BY.get(namespace, ()):
+        importlib.import_module(module, __package__)
     try:
         return getattr(getattr(getattr(torch.ops, namespace), name), overload)
     except AttributeError as error:
