@@ -43,7 +43,7 @@ def depthwise(node: NodeArguments, core: Microcontroller) -> list[Layer]:
     if products is None:
         image = replace(image, shift=shift)
         products = HighProducts(weight, bias, multiplier)
-    lengths = {image.result_rows, *(rows for rows in (8, 4, 2, 1) if rows < image.result_rows)}
+    lengths = {image.result_rows, *(rows for rows in (8, 4, 3, 2, 1) if rows < image.result_rows)}
     stripes = [_Stripes(image, rows) for rows in sorted(lengths, reverse=True)]
     layers = [stripe.layer(products) for stripe in stripes if stripe.is_possible]
     if core.has_dsp:
