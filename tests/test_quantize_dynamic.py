@@ -140,7 +140,9 @@ def test_host_gives_the_bytes_of_pytorch() -> None:
 
 @pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize("target", ["arm-a72", "arm-a76", "arm-a55", "armv7-a9", "x86-64-v2"])
+@pytest.mark.parametrize(
+    "target", ["arm-a72", "arm-a76", "arm-a55", "armv7-a9", "x86-64-v2", "x86-64-v3"]
+)
 def test_other_processors_give_the_same(target: str) -> None:
     _same_bytes(target, *_layer_and_rows())
     _same_bytes(target, *_groups_and_rows())
