@@ -75,8 +75,8 @@ def _some(layers: list[Layer]) -> list[Layer]:
 def test_portable_bytes_are_those_of_pytorch(name: str) -> None:
     node, x, y = _CASES[name]()
     layers = variants(node, core("cortex-m4"))
-    assert layers
-    for layer in _some(layers):
+    smallest = min(layers, key=lambda layer: layer.scratch_bytes)
+    for layer in dict.fromkeys([layers[0], smallest]):
         check_layer(node, layer, [x], y)
 
 
