@@ -4,6 +4,9 @@ Of four neighboring bytes b0 b1 b2 b3, two SXTB16 make the words (b0, b2) and (b
 lie in the order 0 2 1 3 in each four of a pixel; weights are packed in the same order. Pixels of
 one or two channels keep their order, since windows begin anywhere among them. All others are
 filled up to whole fours, with what is multiplied by weights of zero.
+
+Pixels of one to three channels are loaded as unaligned words, which Armv7-M and later do unless
+CCR.UNALIGN_TRP forbids it; so are windows of one channel (dense_sums.py).
 """
 
 from dataclasses import dataclass
