@@ -43,10 +43,10 @@ class Certificate:
     def macros(self, name: str, core: Microcontroller) -> str:
         """The certificate as C99 for NAME.h: macros, and checks against the core's memories."""
         prefix, tools = name.upper(), ", ".join(self.measured.tools)
-        found_by = f"; stack, code and instructions: {tools}" if tools else ""
+        found_by = f"; stack, code and instructions:\n * {comment(tools)}" if tools else ""
         return "\n".join(
             [
-                f"/* What one inference needs{comment(found_by)}. */",
+                f"/* What one inference needs{found_by}. */",
                 *(
                     f"#define {prefix}_{key} {value}u /* {comment(why)} */"
                     for key, value, why in self._rows(core)
