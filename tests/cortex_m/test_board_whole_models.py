@@ -36,7 +36,8 @@ def _check(network: str, core: str) -> None:
         assert count <= 1.001 * saved, (
             f"python -m benchmarks.micro --target all --json {SAVED} keeps new ones"
         )
-    assert sum(row.cost for row in artifact.profile(*inputs(network)).rows) <= count
+    total = artifact.profile(*inputs(network)).total  # of a build that inlines a little less
+    assert abs(total - count) < 0.01 * count
     assert sizes(artifact)["code"] <= 20_000
     assert artifact.measure_stack(*inputs(network)) <= 512
 
