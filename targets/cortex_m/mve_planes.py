@@ -148,8 +148,8 @@ class _Planes:
         rows, columns = image.result_size
         zero_point, low, high = image.zero_point, image.low, image.high
         sizes = (down, right, rows, columns, image.stride[0], self.pitch, image.channels)
-        sizes = (*sizes, self.shift, zero_point, low, high)
-        name = f"sum_plane_{'_'.join(map(str, sizes))}".replace("-", "m")
+        scaling = (self.shift, zero_point, low, high)
+        name = f"sum_plane_{'_'.join(map(str, sizes + scaling))}".replace("-", "m")
         portable = f"""
             for (int32_t i = 0; i < {rows}; ++i, plane += {image.stride[0] * self.pitch}) {{
                 for (int32_t j = 0; j < {columns}; ++j, y += {image.channels}) {{
