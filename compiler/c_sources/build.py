@@ -111,7 +111,7 @@ def _certified_files(
         f"{name}.h": top,
         f"{name}.c": source.text,
         f"{name}_weights.c": emit_weights(name, names.data, __version__),
-        f"{name}_kernels.h": emit_kernels(name, source.kernels, __version__),
+        f"{name}_kernels.h": emit_kernels(name, source.kernels, source.text, __version__),
     }
     if certify:
         measured = measure(_board_model(lowered, plan, files))

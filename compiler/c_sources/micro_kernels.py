@@ -1,5 +1,6 @@
 """NAME_kernels.h: the micro-kernels and helpers that the layers of a model call."""
 
+import re
 from collections.abc import Iterable
 
 from ...targets.cortex_m.layer import MicroKernel
@@ -10,19 +11,23 @@ _TOP = """\
 #ifndef PENJING_KERNELS_{PREFIX}_H
 #define PENJING_KERNELS_{PREFIX}_H
 
-#include <math.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#if defined(__ARM_FEATURE_MVE)
-#include <arm_mve.h>
-#endif
+{includes}
 
 #if defined(__GNUC__) /* the assembly of a function is one string */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #endif
 """
+_VECTORS = """\
+#if defined(__ARM_FEATURE_MVE)
+#include <arm_mve.h>
+#endif"""
+_HEADERS = {  # headers, and what of them generated code uses
+    "math.h": re.compile(r"\b(INFINITY|NAN|isnan)\b"),
+    "stdbool.h": re.compile(r"\b(bool|true|false)\b"),
+    "stdint.h": re.compile(""),
+    "string.h": re.compile(r"\b(memcpy|memset)\b"),
+}
 _END = """\
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
@@ -32,8 +37,10 @@ _END = """\
 """
 
 
-def emit_kernels(name: str, kernels: Iterable[MicroKernel], version: str) -> str:
+def emit_kernels(name: str, kernels: Iterable[MicroKernel], layers: str, version: str) -> str:
     """The text of NAME_kernels.h: each function once, in the order of their first use.
+
+    It includes the headers that it and `layers`, the text of NAME.c, need.
 
     Raises:
         ValueError: Two different functions have one name.
@@ -42,8 +49,17 @@ def emit_kernels(name: str, kernels: Iterable[MicroKernel], version: str) -> str
     for kernel in kernels:
         if texts.setdefault(kernel.name, kernel.text) != kernel.text:
             raise ValueError(f"two micro-kernels named {kernel.name}")
-    top = _TOP.format(name=name, PREFIX=name.upper(), version=version)
-    return "\n".join([top, *map(_tidy, texts.values()), _END])
+    functions = [_tidy(text) for text in texts.values()]
+    includes = _includes("\n".join([layers, *functions]))
+    top = _TOP.format(name=name, PREFIX=name.upper(), version=version, includes=includes)
+    return "\n".join([top, *functions, _END])
+
+
+def _includes(text: str) -> str:
+    lines = [f"#include <{file}>" for file, used in _HEADERS.items() if used.search(text)]
+    if "__ARM_FEATURE_MVE" in text:
+        lines.append(_VECTORS)
+    return "\n".join(lines)
 
 
 def _tidy(text: str) -> str:
