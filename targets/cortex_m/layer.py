@@ -82,9 +82,9 @@ class MicroKernel:
     """A `static inline` function that layers call, as text for NAME_kernels.h.
 
     The text is self-contained C99 (NAME_kernels.h includes <stdint.h> and, where they are used,
-    <math.h>, <stdbool.h>, <string.h>, <arm_mve.h>): a comment, then the versions under feature macros, the portable one last. Helpers
-    that several share are micro-kernels of their own: they come first in `Layer.micro_kernels`.
-    Equal names have equal texts.
+    <math.h>, <stdbool.h>, <string.h>, <arm_mve.h>): a comment, then the versions under feature
+    macros, the portable one last. Helpers that several share are micro-kernels of their own: they
+    come first in `Layer.micro_kernels`. Equal names have equal texts.
     """
 
     name: str
