@@ -3,7 +3,7 @@
 python -m benchmarks.readme [--results FOLDER] [--print]
 
 FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json,
-cpu_int8.json and compile_time.json. What is missing is left out.
+cpu_int8.json, micro.json and compile_time.json. What is missing is left out.
 """
 
 import json
@@ -41,6 +41,9 @@ def block(folder: Path) -> str:
     parts = [_latency(rows) for rows in latencies if rows]
     if arm:
         parts += [_instructions(arm, compile_time, "arm-a72"), _instructions(arm, [], "arm-a76")]
+    parts += [
+        _microcontroller(_rows(folder, "micro"), core) for core in ("cortex-m4", "cortex-m55")
+    ]
     return "\n\n".join(filter(None, parts))
 
 
@@ -105,6 +108,20 @@ def _instructions(rows: Sequence[Row], compile_time: Sequence[Row], target: str)
             if seconds:
                 line["compile time, s"] = seconds.get(name)
             lines.append(line)
+    return markdown(lines) if lines else ""
+
+
+def _microcontroller(rows: Sequence[Row], core: str) -> str:
+    """Millions of instructions and bytes on a Cortex-M core, beside CMSIS-NN."""
+    lines: list[Row] = []
+    for row in (row for row in rows if row["core"] == core):
+        peer = row["CMSIS-NN"]
+        line: Row = {f"{core.title()}, int8": row["network"]}
+        line["multiply-adds"] = f"{row['multiply-adds'] / 1e6:.2f} M"
+        line["instructions"] = f"{row['instructions'] / 1e6:.3g} M"
+        line |= {"CMSIS-NN": f"{peer / 1e6:.3g} M", "share": row["instructions"] / peer}
+        line |= {f"{part} bytes": row[f"{part} bytes"] for part in ("arena", "code", "constant")}
+        lines.append(line)
     return markdown(lines) if lines else ""
 
 

@@ -132,6 +132,16 @@ def test_layers_are_averaged_by_class() -> None:
     ]
 
 
+def test_microcontrollers_are_shown_beside_cmsis_nn(tmp_path: Path) -> None:
+    row = {"network": "ds_cnn", "core": "cortex-m4", "multiply-adds": 2_000_000}
+    row |= {"instructions": 1_500_000, "CMSIS-NN": 6_000_000}
+    row |= {"arena bytes": 8_768, "code bytes": 5_588, "constant bytes": 31_600}
+    table.save([row, {**row, "core": "cortex-m7"}], tmp_path / "micro.json")
+    lines = readme.block(tmp_path).strip().splitlines()
+    assert len(lines) == 3
+    assert lines[2] == "| ds_cnn | 2.00 M | 1.5 M | 6 M | 0.25 | 8,768 | 5,588 | 31,600 |"
+
+
 def test_tables_replace_only_what_is_between_the_marks(tmp_path: Path) -> None:
     row = {"network": "ds_cnn", "target": "arm-a72", "macs": 2_000_000, "instructions": 500_000}
     rows = [{**row, "best peer": "ncnn 1.00 M", "of peer": 0.5}]
