@@ -1,18 +1,17 @@
-"""Tests that need a tool which is not installed are skipped; in CI they fail.
+"""Every test starts from the same random state, whichever ran before it in the same process.
 
-Every test starts from the same random state, whichever ran before it in the same process.
 Hypothesis draws the same examples in every run, so that a green run stays green; to look for new
 ones: pytest --hypothesis-profile=search.
 """
 
-import os
 import random
-import shutil
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+from .installed_tools import need_for_qemu
 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, max_examples=200)
@@ -26,14 +25,6 @@ def _same_random_numbers() -> None:
     random.seed(0)
 
 
-EMULATORS = ("qemu-aarch64", "qemu-arm")
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is marked `qemu` where the emulators are missing."""
-    missing = [name for name in EMULATORS if shutil.which(name) is None]
-    if missing and item.get_closest_marker("qemu"):
-        reason = f"{' and '.join(missing)} not installed"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need_for_qemu(item, ("qemu-aarch64", "qemu-arm"))
