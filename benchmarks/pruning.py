@@ -27,7 +27,7 @@ from torch import Tensor, nn
 import penjing
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.ir.program import Program
-from penjing.compiler.lowering.macs import macs
+from penjing.compiler.macs import macs
 from penjing.passes import Distill, PruneChannels
 
 from .digits import (

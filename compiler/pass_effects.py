@@ -11,7 +11,7 @@ from torch import Tensor
 from .batched_run import run_batched
 from .batches import Batch
 from .ir.program import Program, origin_of
-from .lowering.macs import macs
+from .macs import macs
 from .pass_context import PassContext
 from .pass_report import Layer, State
 

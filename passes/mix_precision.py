@@ -11,7 +11,7 @@ from torch.fx import Node
 from ..compiler.errors import CompileError
 from ..compiler.ir.program import Program, origin_of
 from ..compiler.ir.rewrite import arguments_of, weight_of
-from ..compiler.lowering.macs import macs
+from ..compiler.macs import macs
 from ..compiler.pass_base import Pass
 from ..compiler.pass_context import PassContext
 from .integer.products import LAYERS

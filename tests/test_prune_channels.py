@@ -15,7 +15,7 @@ from penjing.compiler.coupling import Group, analyze, zero_out
 from penjing.compiler.errors import CompileError
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
-from penjing.compiler.lowering.macs import macs
+from penjing.compiler.macs import macs
 from penjing.compiler.pass_manager import optimize
 from penjing.compiler.pass_text import parse
 from penjing.passes import PruneChannels

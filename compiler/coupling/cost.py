@@ -7,7 +7,7 @@ from torch.fx import Node
 from ..ir.inference import Specs
 from ..ir.program import node_specs
 from ..ir.tensor_spec import TensorSpec
-from ..lowering.macs import macs
+from ..macs import macs
 from .analyze import Coupling
 from .groups import Group
 from .labels import Labels

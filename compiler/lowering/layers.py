@@ -23,13 +23,13 @@ from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, has_several_results, regions
 from ..ir.rewrite import arguments_of
 from ..ir.tensor_spec import TensorSpec
+from ..macs import macs
 from .aliases import are_channels_last, are_dense, moved_strides, only_moves
 from .describe import describe
 from .front import CannotStream, find_front, front_arguments
 from .kernels import Kernels
 from .layouts import Layouts
 from .lower import Builder
-from .macs import macs
 from .node_arguments import node_arguments
 from .options import KernelOptions
 from .program import Call, Lowered, Value

@@ -12,10 +12,10 @@ from ..ir.layout import Layout
 from ..ir.program import Program, node_spec, origin_of
 from ..ir.regions import Region, regions
 from ..ir.tensor_spec import TensorSpec
+from ..macs import macs
 from .builder import Array
 from .kernels import Kernel, Kernels, digest
 from .layouts import choose_layouts
-from .macs import macs
 from .options import KernelOptions
 from .program import Call, Lowered, Value, ValueKind
 from .region import Argument, weight_array

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from ...compiler.errors import CompileError
 from ...compiler.ir.program import Program, origin_of
-from ...compiler.lowering.macs import macs
+from ...compiler.macs import macs
 from .block import Block, Level
 from .distances import Distance
 from .score_blocks import Score

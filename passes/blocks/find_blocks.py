@@ -9,7 +9,7 @@ from torch.fx import Node
 
 from ...compiler.ir.op_kinds import Kind, kind_of
 from ...compiler.ir.program import Program, node_specs, origin_of
-from ...compiler.lowering.macs import macs
+from ...compiler.macs import macs
 from .block import Block, PartKind
 from .shortcuts import chain_after, find_shortcuts, reach_of, tail_of
 

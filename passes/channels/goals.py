@@ -7,7 +7,7 @@ from typing import Literal
 from ...compiler.coupling import Coupling, Group
 from ...compiler.errors import CompileError
 from ...compiler.ir.program import Program
-from ...compiler.lowering.macs import macs
+from ...compiler.macs import macs
 from ...targets.target import Target
 from .allocation import Limits, Scope, allocate_cost, allocate_ratio
 from .instructions import instructions

@@ -16,7 +16,7 @@ from ...compiler.ir.op_kinds import Kind, kind_of
 from ...compiler.ir.program import node_specs
 from ...compiler.ir.rewrite import arguments_of
 from ...compiler.ir.tensor_spec import TensorSpec
-from ...compiler.lowering.macs import macs
+from ...compiler.macs import macs
 from ...targets.cpu.tiles import Tile, is_arm, product_tile
 from ...targets.target import Target
 

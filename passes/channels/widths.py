@@ -10,7 +10,7 @@ from torch.fx import Node
 from ...compiler.coupling import Coupling, Group
 from ...compiler.ir.program import Program, node_specs
 from ...compiler.ir.tensor_spec import TensorSpec
-from ...compiler.lowering.macs import macs
+from ...compiler.macs import macs
 from ...targets.target import Target
 from .instructions import instructions
 from .units import Ints, Keep

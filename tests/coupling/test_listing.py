@@ -8,7 +8,7 @@ import pytest
 from penjing.compiler.cli.main import main
 from penjing.compiler.coupling import analyze, shrink
 from penjing.compiler.coupling.cost import unit_cost
-from penjing.compiler.lowering.macs import macs
+from penjing.compiler.macs import macs
 from tests.coupling.test_shrink import keep, small
 
 _NETWORK = """
