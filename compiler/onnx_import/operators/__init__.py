@@ -7,6 +7,7 @@ from . import losses as losses
 from . import normalization as normalization
 from . import pooling as pooling
 from . import products as products
+from . import quantization as quantization
 from . import recurrent as recurrent
 from . import softmax as softmax
 from . import states as states
