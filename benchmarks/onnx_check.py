@@ -1,0 +1,107 @@
+"""Compiles a case of the onnx package for this computer and compares what the library gives."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+import penjing
+
+from .onnx_cases import OnnxCase
+
+PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case.
+
+    Args:
+        status: PASSED; REFUSED with a `CompileError`; WRONG values, dtypes or shapes; CRASHED with
+            any other error.
+        reason: Why it did not pass.
+    """
+
+    status: str
+    reason: str = ""
+
+
+def check(case: OnnxCase) -> Outcome:
+    """Compile a case, run it on its inputs and compare with its outputs.
+
+    Where the values differ, those of onnxruntime count too: a few stored ones are rounded otherwise
+    than by the arithmetic that the operator is defined by.
+    """
+    inputs = tuple(_as_tensor(value) for value in case.inputs)
+    try:
+        model = onnx.ModelProto.FromString(case.model)
+        got = penjing.compile(model, inputs, target="host").run(*inputs)
+    except penjing.CompileError as error:
+        return Outcome(REFUSED, " ".join(str(error).split()))
+    except Exception as error:
+        return Outcome(CRASHED, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    values = _flat(got)
+    difference = _difference(case, values, _flat(case.outputs))
+    if not difference or _agrees_with_onnxruntime(case, values):
+        return Outcome(PASSED)
+    return Outcome(WRONG, difference)
+
+
+def _as_tensor(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_tensor(item) for item in value]
+    if value is None or value.dtype.kind in "OSU":
+        return value
+    return torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape).copy())
+
+
+def _flat(value: Any) -> list[Any]:
+    """The arrays of nested lists, tuples and dicts."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [array for item in value for array in _flat(item)]
+    return [] if value is None else [np.asarray(value)]
+
+
+def _difference(case: OnnxCase, got: Sequence[Any], wanted: Sequence[Any]) -> str:
+    """What is different, in words; nothing if the values agree."""
+    if len(got) != len(wanted):
+        return f"{len(got)} results instead of {len(wanted)}"
+    for index, (one, other) in enumerate(zip(got, wanted, strict=True)):
+        if (one.dtype, one.shape) != (other.dtype, other.shape):
+            mine, theirs = (f"{array.dtype}{list(array.shape)}" for array in (one, other))
+            return f"result {index} is {mine} instead of {theirs}"
+        if one.dtype.kind in "OSU" or not one.size:
+            continue
+        is_float = one.dtype.kind not in "biu"
+        rtol = case.relative_tolerance if is_float else 0
+        atol = case.absolute_tolerance if is_float else 0
+        equal = np.isclose(one, other, rtol=rtol, atol=atol, equal_nan=is_float)
+        if not equal.all():
+            at = tuple(np.argwhere(~equal)[0].tolist())
+            share = f"{int((~equal).sum())} of {equal.size} elements"
+            return f"result {index} differs in {share}: {one[at]} instead of {other[at]} at {at}"
+    return ""
+
+
+def _agrees_with_onnxruntime(case: OnnxCase, got: Sequence[Any]) -> bool:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    try:
+        session = onnxruntime.InferenceSession(
+            case.model, options, providers=["CPUExecutionProvider"]
+        )
+        names = [value.name for value in session.get_inputs()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results = session.run(None, dict(zip(names, case.inputs, strict=True)))
+    except Exception:  # onnxruntime has not this operator or this version of it
+        return False
+    return not _difference(case, got, _flat(results))
