@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -36,6 +36,7 @@ def compile(
     example_inputs: Any = None,
     *,
     target: str | Target,
+    shapes: Mapping[str, tuple[int, ...] | int] | None = None,
     passes: str | Sequence[Pass | str] = (),
     calibration: Iterable[Any] | None = None,
     evaluate: Evaluate | None = None,
@@ -55,11 +56,14 @@ def compile(
     """Compile a model to a dependency-free library.
 
     Args:
-        model: An `nn.Module`, `torch.export.ExportedProgram` or `Program`.
+        model: An `nn.Module`, `torch.export.ExportedProgram`, `Program`, or an ONNX model: the path
+            of its file, an `onnx.ModelProto` or an `onnx_graphsurgeon.Graph`.
         example_inputs: Tensors with the shapes and dtypes to compile for: a tuple, or a dict for
             keyword inputs. May be left out where the model carries them.
         target: A name from `penjing.targets.names()`, or a `Target`. For microcontrollers the
             result is C files: "cortex-m4", or "cortex-m4,flash=1MB,ram=256KB" to have limits.
+        shapes: For ONNX models that leave sizes open: the shape of an input, or the size of a
+            dimension, by name: {"image": (1, 3, 224, 224)} or {"batch": 1}.
         passes: Passes (objects or text) to run before the target's own pipeline; those that need
             its result, as `ReducePrecision` does, run before it forms regions.
         calibration: Representative inputs for passes that look at some: any iterable of what the
@@ -101,7 +105,7 @@ def compile(
     pipeline = microcontroller_pipeline if is_small else cpu_pipeline
     clock = _Clock(progress or (lambda stage, done: None))
     with clock.stage("trace"):
-        program = trace(model, example_inputs)
+        program = trace(model, example_inputs, shapes=shapes)
         source = _digest(program)
     with clock.stage("passes"):
         program = optimize(

@@ -50,7 +50,8 @@ class _Builder:
         module = GraphModule(nn.Module(), Graph())
         self.weights.store(module)
         module.graph = self.graph
-        own, output_names = self.interface, self.interface.out_spec.names("output")
+        own = self.interface
+        output_names = own.output_names or own.out_spec.names("output")
         program = Program(module, own.input_names, output_names, own.in_spec, own.out_spec)
         program.tidy()
         mutated = self.exported.graph_signature.buffers_to_mutate.values()

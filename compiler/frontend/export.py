@@ -31,6 +31,7 @@ class Exported:
         input_names: A name for each tensor input.
         in_spec: Structure of `(args, kwargs)`.
         out_spec: Structure of the result.
+        output_names: A name for each tensor of the result; those of `out_spec` where empty.
     """
 
     program: ExportedProgram
@@ -38,6 +39,7 @@ class Exported:
     input_names: tuple[str, ...]
     in_spec: Structure
     out_spec: Structure
+    output_names: tuple[str, ...] = ()
 
 
 def exported_by_user(program: ExportedProgram) -> Exported:

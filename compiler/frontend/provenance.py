@@ -10,7 +10,8 @@ from torch.fx import Node
 from ..ir.program import Origin
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in')
-_NOT_THE_MODELS = (str(PurePath(torch.__file__).parent), str(PurePath(__file__).parent), "<")
+_COMPILER = PurePath(__file__).parents[1]
+_NOT_THE_MODELS = (str(PurePath(torch.__file__).parent), str(_COMPILER), "<")
 
 
 def origin_of_traced(node: Node, root: str) -> Origin:

@@ -27,6 +27,11 @@ def short_dtype(dtype: torch.dtype) -> str:
     return _SHORT.get(dtype, str(dtype).removeprefix("torch."))
 
 
+def holds(dtype: torch.dtype) -> bool:
+    """Whether programs have tensors of this dtype."""
+    return dtype in _SHORT
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """A static shape and a dtype by its numpy/tvm name ("float32", "int64", "bool", ...).

@@ -1,6 +1,6 @@
 """What the translation of an operator sees of a node: tensors, known numbers and attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,21 +12,37 @@ from ..errors import CompileError
 Default = TypeVar("Default")
 
 
-@dataclass
+@dataclass(eq=False)
 class Value:
     """A value of an ONNX graph while its nodes are translated.
 
     Args:
         name: In the ONNX graph.
-        tensor: What PyTorch calculates with; None for sequences.
+        tensor: What PyTorch calculates with; None for sequences, strings and empty optionals.
         known: The numbers, where they do not depend on the inputs of the model.
         items: The elements of a sequence; None for tensors.
+        is_weight: Whether it is a weight or calculated from some, so that what reads it stays in
+            the program, trainable, though its numbers are known.
+        compute: Gives `known` when it is first asked for; for what is calculated from weights.
     """
 
     name: str
     tensor: Tensor | None = None
     known: np.ndarray | None = None
     items: list["Value"] | None = None
+    is_weight: bool = False
+    compute: Callable[[], np.ndarray] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the numbers do not depend on the inputs of the model."""
+        return self.known is not None or self.compute is not None
+
+    def numbers(self) -> np.ndarray | None:
+        """The numbers, calculated if need be; None where they depend on the inputs."""
+        if self.known is None and self.compute is not None:
+            self.known = self.compute()
+        return self.known
 
 
 @dataclass
@@ -89,7 +105,7 @@ class Call:
 
     def is_known(self, index: int) -> bool:
         """Whether the node has this input and its numbers are known."""
-        return self.has(index) and self.value(index).known is not None
+        return self.has(index) and self.value(index).is_known
 
     def known(self, index: int, what: str = "") -> np.ndarray:
         """The numbers of an input.
@@ -102,10 +118,11 @@ class Call:
             CompileError: They depend on the inputs of the model.
         """
         found = self.value(index)
-        if found.known is None:
+        numbers = found.numbers()
+        if numbers is None:
             role = what or f"input {index}"
             raise self.refused(f"{role}, {found.name}, depends on the inputs of the model")
-        return found.known
+        return numbers
 
     def known_ints(self, index: int, what: str = "") -> list[int]:
         """The numbers of an input as a flat list of integers: shapes, axes, paddings."""
