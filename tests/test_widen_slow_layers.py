@@ -38,11 +38,12 @@ def widened(program: Program, target: str = "arm-a72") -> Program:
     return optimize(program, [WidenSlowLayers()], target=target)
 
 
-def test_three_by_three_taps_are_widened_where_words_are_summed_in_pairs() -> None:
+@pytest.mark.parametrize("target", ["arm-a72", "x86-64-v3"])
+def test_three_by_three_taps_are_widened_where_no_instruction_adds_dots(target: str) -> None:
     program, _ = layers()
     before = count(program, CONV_INT8)
     assert before >= 1
-    after = widened(program)
+    after = widened(program, target)
     assert count(after, CONV_INT8) == 0
     assert count(after, CONV_REAL) == before
     assert after.reports[-1].rewrites == before

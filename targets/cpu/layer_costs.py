@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..target import Target
-from .integer_ops import for_dots, has_dots
-from .integer_vectors import BYTES
-from .tiles import product_cost
+from .integer_ops import for_dots, has_dots, word_length
+from .tiles import is_arm, product_cost
 from .winograd import winograd_plan
 
 _TO_REAL = 6.0  # instructions to make a vector of real numbers of integers and store it
+_X86_PER_CYCLE = 2  # vector instructions, as tiles.py has it; one on ARM
 _TO_INTEGERS = 4.0  # how many more than integer sums real ones take to become a vector of integers
 
 
@@ -36,7 +36,7 @@ def integer_cost(layer: ConvolutionSizes, target: Target) -> float | None:
     """Instructions of its sums of words; None for cores that have no instruction for these."""
     if not has_dots(target):
         return None
-    words = math.prod(layer.taps[:-1]) * -(-layer.taps[-1] * layer.depth // BYTES)
+    words = math.prod(layer.taps[:-1]) * -(-layer.taps[-1] * layer.depth // word_length(target))
     return _products(layer, for_dots(target), words)
 
 
@@ -59,4 +59,5 @@ def _products(layer: ConvolutionSizes, target: Target, depth: int) -> float:
     rows, times = layer.sizes[-1], layer.batch * math.prod(layer.sizes[:-1])
     if layer.plain and math.prod(layer.taps) == 1:
         rows, times = rows * times, 1
-    return times * product_cost(target, rows, layer.outputs, depth)
+    per_cycle = 1 if is_arm(target) else _X86_PER_CYCLE
+    return per_cycle * times * product_cost(target, rows, layer.outputs, depth)
