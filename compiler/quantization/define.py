@@ -1,11 +1,12 @@
 """How an operator of the namespace `penjing` is defined."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 Results = TypeVar("Results")
+DEFINITIONS: dict[str, Callable[..., Any]] = {}  # of every operator, by its name in `penjing`
 _LIBRARY = torch.library.Library("penjing", "DEF")
 
 
@@ -23,6 +24,7 @@ def operator(
         for key in ("CompositeExplicitAutograd", "FuncTorchBatchedDecomposition"):
             _LIBRARY.impl(name, function, key)
         torch.library.register_fake(f"penjing::{name}", shape, lib=_LIBRARY)
+        DEFINITIONS[name] = function
         return function
 
     return define
