@@ -16,13 +16,28 @@ import torch
 from onnx.backend.test.case.test_case import TestCase
 
 import penjing.compiler.onnx_import.operators as operators
+from penjing.compiler.onnx_import.arrays import as_tensor
 from penjing.compiler.onnx_import.call import Call, Value
-from penjing.compiler.onnx_import.element_types import TORCH_DTYPES
 from penjing.compiler.onnx_import.registry import translation
 
 # The types that compiled libraries hold; cases with others are about casts between rare types.
 COMPILED_DTYPES = {"float32", "int8", "uint8", "int32", "int64", "bool"}
 assert operators  # importing them registers them
+
+# Inputs that say how large results are or which axis is meant: constants in exported models.
+CONSTANT_INPUTS = {
+    "Compress": (1,),
+    "ConstantOfShape": (0,),
+    "CumProd": (1,),
+    "CumSum": (1,),
+    "Dropout": (1, 2),
+    "NonZero": (0,),
+    "OneHot": (1,),
+    "Range": (0, 1, 2),
+    "Resize": (1, 2, 3),
+    "Unique": (0,),
+    "Upsample": (1,),
+}
 
 
 @dataclass(frozen=True)
@@ -76,9 +91,13 @@ def call_of(case: NodeCase, *, all_known: bool = False) -> Call:
     """What the translation of the node sees, with real tensors.
 
     int64 inputs of at most one axis behind the first are known, as in real files, where shapes and
-    axes are constants; `all_known` makes every input known.
+    axes are constants, and so are `CONSTANT_INPUTS`; `all_known` makes every input known.
     """
-    values = [_value(f"x{i}", item, i > 0, all_known) for i, item in enumerate(case.inputs)]
+    constant = CONSTANT_INPUTS.get(case.node.op_type, ())
+    values = [
+        _value(f"x{i}", item, i > 0, all_known or i in constant)
+        for i, item in enumerate(case.inputs)
+    ]
     return Call(
         op_type=case.node.op_type,
         name=case.name,
@@ -119,10 +138,12 @@ def _check_value(case: NodeCase, got: Any, wanted: Any) -> None:
         for one, other in zip(got, wanted, strict=True):
             _check_value(case, one, other)
         return
-    expected = as_tensor(wanted)
-    actual = as_tensor(got) if isinstance(got, (np.ndarray, np.generic)) else got.detach()
+    expected = as_tensor(_as_array(wanted))
+    actual = got.detach() if isinstance(got, torch.Tensor) else as_tensor(np.asarray(got))
     assert actual.dtype == expected.dtype, f"{actual.dtype} instead of {expected.dtype}"
     assert actual.shape == expected.shape, f"{actual.shape} instead of {expected.shape}"
+    if expected.itemsize == 1 and expected.is_floating_point():
+        actual, expected = actual.float(), expected.float()
     torch.testing.assert_close(
         actual,
         expected,
@@ -132,31 +153,22 @@ def _check_value(case: NodeCase, got: Any, wanted: Any) -> None:
     )
 
 
-def as_tensor(array: Any) -> torch.Tensor:
-    """A tensor with the values of a numpy array or TensorProto, bfloat16 and float8 included."""
-    if isinstance(array, onnx.TensorProto):
-        array = onnx.numpy_helper.to_array(array)
-    array = np.ascontiguousarray(array).reshape(np.shape(array))
-    number = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    if array.dtype.kind == "V" or array.dtype.name not in dir(np):  # ml_dtypes
-        same_size = np.dtype(f"int{8 * array.dtype.itemsize}")
-        return torch.from_numpy(array.view(same_size).copy()).view(TORCH_DTYPES[number])
-    return torch.from_numpy(array.copy())
-
-
 def _value(name: str, item: Any, is_later: bool, all_known: bool) -> Value | None:
     if item is None:
         return None
     if isinstance(item, list):
         items = [_value(f"{name}.{i}", one, is_later, all_known) for i, one in enumerate(item)]
         return Value(name, items=[one for one in items if one is not None])
-    if isinstance(item, onnx.TensorProto):
-        return Value(name, tensor=as_tensor(item))
-    item = np.asarray(item)
+    item = _as_array(item)
     if item.dtype.kind in "OUS":  # strings
         return Value(name, known=item)
     is_known = all_known or (is_later and item.dtype == np.int64 and item.ndim <= 1)
     return Value(name, tensor=as_tensor(item), known=item if is_known else None)
+
+
+def _as_array(item: Any) -> np.ndarray:
+    is_proto = isinstance(item, onnx.TensorProto)
+    return np.asarray(onnx.numpy_helper.to_array(item) if is_proto else item, order="C")
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:
