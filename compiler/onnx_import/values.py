@@ -28,6 +28,7 @@ class ValueMaker:
 
     def __init__(self) -> None:
         self.fake_mode = FakeTensorMode()
+        self._made: dict[int, tuple[np.ndarray, Value]] = {}
 
     def number(self, name: str, array: np.ndarray) -> Value:
         """A value that is known: shapes, axes, scalars, text."""
@@ -36,10 +37,15 @@ class ValueMaker:
         return Value(name, tensor, array)
 
     def weight_or_number(self, name: str, array: np.ndarray) -> Value:
-        """A tensor of the model; one of floats or 8-bit integers, and no scalar, is a weight."""
-        value = self.number(name, array)
-        is_weight = array.ndim > 0 and array.size > 1 and torch_dtype(array) in _WEIGHT_DTYPES
-        return replace(value, is_weight=is_weight)
+        """A tensor of the model; one of floats or 8-bit integers, and no scalar, is a weight.
+
+        The same array, which a node in a loop gives again and again, is the same value.
+        """
+        if id(array) not in self._made:
+            value = self.number(name, array)
+            is_weight = array.ndim > 0 and array.size > 1 and torch_dtype(array) in _WEIGHT_DTYPES
+            self._made[id(array)] = array, replace(value, is_weight=is_weight)
+        return self._made[id(array)][1]
 
     def input(self, name: str, example: Any) -> Value:
         """An input of the model: a tensor, a list of them, or None for an empty optional."""
