@@ -6,6 +6,7 @@ from . import casts as casts
 from . import constants as constants
 from . import convolution as convolution
 from . import elementwise as elementwise
+from . import folds as folds
 from . import gathering as gathering
 from . import logic as logic
 from . import losses as losses

@@ -57,7 +57,7 @@ def one_hot(call: Call) -> Tensor:
 
 @onnx_op("NonZero")
 def non_zero(call: Call) -> np.ndarray:
-    x = call.known(0, "the tensor, whose values say how many results there are,")
+    x = call.known(0, "the tensor whose values say how many results there are")
     return np.array(np.nonzero(x), np.int64).reshape(x.ndim, -1)
 
 
@@ -65,7 +65,7 @@ def non_zero(call: Call) -> np.ndarray:
 def compress(call: Call) -> Tensor:
     """The slices of an axis, or the elements, where the condition is true."""
     x = call.tensor(0)
-    condition = call.known(1, "the condition, which says how many results there are,")
+    condition = call.known(1, "the condition that says how many results there are")
     if "axis" not in call.attributes:
         x = x.reshape(-1)
     axis = wrap_axis(call, call.attribute("axis", 0), x.dim())

@@ -51,7 +51,7 @@ def running_product(call: Call) -> Tensor:
 @onnx_op("Unique")
 def unique(call: Call) -> tuple[np.ndarray, ...]:
     """Different elements or slices, where each is first, which each element is, how often each."""
-    x = call.known(0, "the tensor, whose values say how many results there are,")
+    x = call.known(0, "the tensor whose values say how many results there are")
     axis = call.attributes.get("axis")
     values, first, inverse, counts = np.unique(
         x, return_index=True, return_inverse=True, return_counts=True, axis=axis
