@@ -96,13 +96,34 @@ def make_inputs(
         CompileError: A size is still open, or the given inputs are not what the model declares.
     """
     given = _by_name(specs, example_inputs)
-    sizes = _sizes_of_names(specs, given, shapes or {})
-    return [_make_input(specs, spec, given, shapes or {}, sizes) for spec in specs]
+    fixed = _checked_shapes(specs, shapes or {})
+    sizes = _sizes_of_names(specs, given, fixed)
+    return [_make_input(specs, spec, given, fixed, sizes) for spec in specs]
+
+
+def _checked_shapes(specs: Sequence[InputSpec], shapes: Shapes) -> dict[str, Shape | int]:
+    """A number for each dimension and a tuple for each input that the user names."""
+    names = [spec.name for spec in specs]
+    dimensions = {size for spec in specs for size in spec.dims or () if isinstance(size, str)}
+    found: dict[str, Shape | int] = {}
+    for name, value in shapes.items():
+        sizes = (value,) if isinstance(value, int) else tuple(value)
+        if not all(isinstance(size, int) and size >= 0 for size in sizes):
+            raise CompileError("sizes are numbers from 0", at=name, got=repr(value))
+        if isinstance(value, int) and name in dimensions:
+            found[name] = value
+        elif name in names:
+            found[name] = sizes
+        else:
+            raise _no_such(name, specs)
+    return found
 
 
 def _by_name(specs: Sequence[InputSpec], example_inputs: object) -> dict[str, Any]:
     if example_inputs is None:
         return {}
+    for spec in specs:
+        _check_dtype(spec)
     names = [spec.name for spec in specs]
     if isinstance(example_inputs, (Tensor, np.ndarray)):
         example_inputs = (example_inputs,)
@@ -133,15 +154,9 @@ def _sizes_of_names(
 ) -> dict[str, int]:
     """The size of each named dimension that the user or one of the given inputs fixes."""
     by_name = {spec.name: spec for spec in specs}
-    dimensions = {size for spec in specs for size in spec.dims or () if isinstance(size, str)}
-    sizes: dict[str, int] = {}
-    for name, value in shapes.items():
-        if isinstance(value, int) and name in dimensions:
-            sizes[name] = value
-        elif name not in by_name or isinstance(value, int):
-            raise _no_such(name, specs)
+    sizes = {name: size for name, size in shapes.items() if isinstance(size, int)}
     complete = {name: tuple(value.shape) for name, value in given.items() if _is_tensor(value)}
-    complete |= {name: tuple(v) for name, v in shapes.items() if not isinstance(v, int)}
+    complete |= {name: size for name, size in shapes.items() if not isinstance(size, int)}
     for name, shape in complete.items():
         spec = by_name[name]
         if spec.dims is None:
@@ -210,8 +225,7 @@ def _check_shape(spec: InputSpec, shape: Shape) -> None:
     assert spec.dims is not None
     pairs = zip(spec.dims, shape, strict=False)
     differs = any(isinstance(wanted, int) and wanted != size for wanted, size in pairs)
-    is_wrong = not all(isinstance(size, int) and size >= 0 for size in shape)
-    if len(shape) != len(spec.dims) or differs or is_wrong:
+    if len(shape) != len(spec.dims) or differs:
         raise CompileError(
             "a shape is not one that the model declares", at=str(spec), got=str(list(shape))
         )

@@ -47,7 +47,10 @@ def length_of_sequence(resolver: "Resolver", call: Call, scope: Scope) -> Sequen
 @structural_op("SequenceInsert")
 def insert_into_sequence(resolver: "Resolver", call: Call, scope: Scope) -> Sequence[Value | None]:
     items = list(_items(call, 0))
-    items.insert(_place(call, len(items) + 1, 2) if call.has(2) else len(items), call.value(1))
+    place = len(items)
+    if call.has(2) and call.known_ints(2, "the position")[0] != len(items):
+        place = _place(call, len(items), 2)  # negative ones count from the last item, not behind it
+    items.insert(place, call.value(1))
     return [Value(call.name, items=items)]
 
 
