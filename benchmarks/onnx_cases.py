@@ -122,14 +122,13 @@ def directory_cases() -> Iterator[OnnxCase]:
         values = folder / "test_data_set_0"
         weights = {tensor.name for tensor in model.graph.initializer}
         given = [value for value in model.graph.input if value.name not in weights]
-        yield OnnxCase(
-            "directory",
-            f"{folder.parent.name}/{folder.name}",
-            "",
-            file.read_bytes(),
-            [_stored(values / f"input_{i}.pb", v.type) for i, v in enumerate(given)],
-            [_stored(values / f"output_{i}.pb", v.type) for i, v in enumerate(model.graph.output)],
-        )
+        inputs = [_stored(values / f"input_{i}.pb", v.type) for i, v in enumerate(given)]
+        outputs = [
+            _stored(values / f"output_{i}.pb", v.type) for i, v in enumerate(model.graph.output)
+        ]
+        name = f"{folder.parent.name}/{folder.name}"
+        bound, inputs = with_constants(model, inputs, "")
+        yield OnnxCase("directory", name, "", bound.SerializeToString(), inputs, outputs)
 
 
 def light_cases() -> Iterator[OnnxCase]:
@@ -158,7 +157,9 @@ def with_constants(
     graph = bound.graph
     positions = _positions(graph, op)
     dynamic = []
-    for index, (value, array) in enumerate(zip(list(graph.input), inputs, strict=True)):
+    weights = {tensor.name for tensor in graph.initializer}
+    given = [value for value in graph.input if value.name not in weights]
+    for index, (value, array) in enumerate(zip(given, inputs, strict=True)):
         if not _is_constant(index, positions.get(value.name, index), array, op):
             dynamic.append(array)
             continue

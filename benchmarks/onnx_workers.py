@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -94,9 +95,12 @@ def _started(case: OnnxCase, limit_seconds: float) -> _Worker:
 def _work(pipe: Connection) -> None:
     """Check the cases that come through a pipe, in the worker process."""
     import torch
+    import torch._export.utils as exporting
 
     from .onnx_check import check
 
     torch.set_num_threads(1)
+    # torch.export lists all of PyTorch's operators 56 times; here nobody registers any meanwhile.
+    exporting._materialize_cpp_cia_ops = cache(exporting._materialize_cpp_cia_ops)
     while True:
         pipe.send(check(pipe.recv()))
