@@ -22,7 +22,7 @@ from .values import (
 _ATEN = torch.ops.aten
 # Operators that only move elements of their first operand, and take integers as they take floats.
 _JOINS = {_ATEN.maximum.default, _ATEN.minimum.default}  # of integers of the same steps
-_MOVES = {
+MOVES = {
     _ATEN.amax.default,
     _ATEN.amin.default,
     _ATEN.reshape.default,
@@ -64,7 +64,7 @@ def move_integers(node: Node) -> bool:
     x = quantized(node.args[0])
     if x is None:
         return False
-    if node.target in _MOVES:
+    if node.target in MOVES:
         moved: Node | None = insert_call(node, node.target, x.node, *node.args[1:], **node.kwargs)
     else:
         rule = _RULES.get(node.target)
