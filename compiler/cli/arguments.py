@@ -4,9 +4,19 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _Su
 from collections.abc import Sequence
 from pathlib import Path
 
+from .option_groups import (
+    add_data,
+    add_library,
+    add_microcontroller,
+    add_progress,
+    add_tracing,
+    positive,
+)
+
 MODEL_HELP = """\
 MODEL is one of
   net.pt2            a program saved by torch.export.save
+  net.onnx           an ONNX model; --shape says what sizes it leaves open
   net.penjing        a program saved by penjing.Program.save
   train.py:make      a function or class of a Python file
   package.module:net a function, class or object of an importable module
@@ -17,6 +27,7 @@ COMPILE_EXAMPLES = """\
 examples:
   penjing compile net.pt2 --target arm-a72 -o build/
   penjing compile train.py:make_net --target host --input 1x3x224x224 -o build/
+  penjing compile net.onnx --target arm-a72 --shape batch=1 -o build/
   penjing compile net.pt2 --target arm-a72 --passes "fold-batch-norm, fuse-regions" \\
       --print-after all --dump-dir steps/ -o build/
 """
@@ -26,7 +37,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
     """The options of one command; exits with code 2 on wrong usage, as argparse does."""
     parser = ArgumentParser(
         prog="penjing",
-        description="Compile PyTorch models to dependency-free libraries with a plain C ABI.",
+        description="Compile PyTorch and ONNX models to dependency-free C libraries.",
         epilog="`penjing COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=_version())
@@ -84,7 +95,7 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="model", help="prefix of the C names (default: model)")
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N")
     parser.add_argument(
         "--half",
         choices=("storage", "arithmetic"),
@@ -97,8 +108,8 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         default="embed",
         help="inside the library, or in a file of their own that the caller maps",
     )
-    _add_microcontroller(parser)
-    _add_tracing(parser)
+    add_microcontroller(parser)
+    add_tracing(parser)
     parser.add_argument(
         "--calibration",
         metavar="DATA",
@@ -113,42 +124,7 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write the program's text after every pass"
     )
-    _add_progress(parser)
-
-
-def _add_microcontroller(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("microcontrollers")
-    group.add_argument(
-        "--project",
-        action="store_true",
-        help="also a CMake project that runs the model under QEMU",
-    )
-    group.add_argument(
-        "--stream",
-        action="store_true",
-        help="compute the first layers row by row, for large images",
-    )
-    group.add_argument(
-        "--reuse-inputs",
-        action="store_true",
-        help="inputs lie in the arena, where they are overwritten",
-    )
-
-
-def _add_tracing(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "-i",
-        "--input",
-        action="append",
-        default=[],
-        metavar="SHAPE",
-        help="an example input of zeros, in order: 1x3x224x224 or ids=1x128:int64 (repeat)",
-    )
-    parser.add_argument(
-        "-p", "--passes", default="", metavar="TEXT", help='such as "fold-batch-norm, ..."'
-    )
-    parser.add_argument("--print-after", metavar="PASS", help="print the program after it, or all")
-    parser.add_argument("--stop-at", type=int, metavar="N", help="run only the first N passes")
+    add_progress(parser)
 
 
 def _add_run(commands: "_SubParsersAction[ArgumentParser]") -> None:
@@ -160,7 +136,7 @@ def _add_run(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "  penjing run build/ --input x.npy -o y.npy\n"
         "  penjing run build/ --count-instructions\n",
     )
-    _add_library(parser)
+    add_library(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -179,8 +155,8 @@ def _add_run(commands: "_SubParsersAction[ArgumentParser]") -> None:
 
 def _add_profile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser = _command(commands, "profile", "say where a compiled model spends its time")
-    _add_library(parser)
-    parser.add_argument("--top", type=_positive, metavar="N", help="only the N most expensive")
+    add_library(parser)
+    parser.add_argument("--top", type=positive, metavar="N", help="only the N most expensive")
 
 
 def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
@@ -192,7 +168,7 @@ def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
         + MODEL_HELP,
     )
     parser.add_argument("model", metavar="MODEL|DIR")
-    _add_tracing(parser)
+    add_tracing(parser)
     parser.add_argument(
         "--groups",
         action="store_true",
@@ -224,8 +200,8 @@ def _add_compare(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("other", metavar="OTHER", nargs="?", help="what MODEL is compared with")
-    _add_tracing(parser)
-    _add_data(parser)
+    add_tracing(parser)
+    add_data(parser)
     parser.add_argument(
         "--every",
         choices=("module", "value"),
@@ -247,50 +223,11 @@ def _add_bisect(commands: "_SubParsersAction[ArgumentParser]") -> None:
         "      --least-sqnr 30 -o found/\n",
     )
     parser.add_argument("model", metavar="MODEL")
-    _add_tracing(parser)
-    _add_data(parser)
+    add_tracing(parser)
+    add_data(parser)
     parser.add_argument(
         "--least-sqnr", type=float, required=True, metavar="DB", help="signal to noise to keep"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where to write a small reproduction"
     )
-
-
-def _add_data(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", required=True, metavar="DATA", help="inputs to compare on, as for --calibration"
-    )
-    parser.add_argument(
-        "--calibration", metavar="DATA", help="inputs for passes (default: those of --data)"
-    )
-
-
-def _add_library(parser: ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what `compile -o` wrote")
-    parser.add_argument(
-        "-i",
-        "--input",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE.npy",
-        help="an input, in order (repeat); without any, random values are used",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
-
-
-def _add_progress(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--progress", action="store_true", help="report progress even if stderr is no terminal"
-    )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
-
-
-_positive.__name__ = "positive number"  # argparse says "invalid positive number value"

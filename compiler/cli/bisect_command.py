@@ -14,7 +14,7 @@ from .model_source import load_model
 def run(options: Namespace) -> None:
     """Print the first pass and value that lose more than they may."""
     found = bisect(
-        trace(*load_model(options.model, options.input)),
+        trace(*load_model(options.model, options.input, options.shape)),
         options.passes,
         list(load_calibration(options.data)),
         least_sqnr=options.least_sqnr,

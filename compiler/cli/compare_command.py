@@ -17,9 +17,9 @@ def run(options: Namespace) -> None:
     if bool(options.passes) == (options.other is not None):
         raise CompileError("give either --passes or another model", fix="penjing compare --help")
     data = list(load_calibration(options.data))
-    program = trace(*load_model(options.model, options.input))
+    program = trace(*load_model(options.model, options.input, options.shape))
     if options.other is not None:
-        changed = trace(*load_model(options.other, options.input))
+        changed = trace(*load_model(options.other, options.input, options.shape))
     else:
         calibration = load_calibration(options.calibration)
         changed = optimize(

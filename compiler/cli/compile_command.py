@@ -17,7 +17,7 @@ def run(options: Namespace) -> None:
     quiet = redirect_stdout(sys.stderr if options.json else sys.stdout)
     with quiet, show_progress(always=options.progress) as progress:
         progress("load", 0.0)
-        model, example_inputs = load_model(options.model, options.input)
+        model, example_inputs = load_model(options.model, options.input, options.shape)
         progress("load", 1.0)
         artifact = compile_model(
             model,

@@ -18,7 +18,7 @@ def run(options: Namespace) -> None:
     if Path(options.model).is_dir():
         _inspect_artifact(Path(options.model), as_json=options.json)
         return
-    model, example_inputs = load_model(options.model, options.input)
+    model, example_inputs = load_model(options.model, options.input, options.shape)
     program = optimize(
         trace(model, example_inputs),
         options.passes,

@@ -11,19 +11,37 @@ from typing import Any
 import torch
 
 from ..errors import CompileError
+from ..frontend.trace import trace
 from ..ir.program import Program
 
 
-def load_model(text: str, input_shapes: Sequence[str]) -> tuple[Any, Any]:
-    """(model, example inputs or None) for a MODEL and the SHAPEs of the command line."""
+def load_model(
+    text: str, input_shapes: Sequence[str], open_sizes: Sequence[str] = ()
+) -> tuple[Any, Any]:
+    """(model, example inputs or None) for a MODEL of the command line.
+
+    Args:
+        text: The MODEL.
+        input_shapes: Each --input.
+        open_sizes: Each --shape, for an ONNX model, which becomes a Program.
+
+    Raises:
+        CompileError: There is no such model, or an option does not suit it.
+    """
     path = Path(text)
     inputs = parse_inputs(input_shapes)
+    if path.suffix == ".onnx":
+        return trace(path, inputs, shapes=parse_sizes(open_sizes)), None
+    if open_sizes:
+        raise CompileError("--shape is for ONNX models", got=text, fix="give --input 1x3x224x224")
     if path.suffix == ".pt2":
         return _load_exported(path), inputs
     if path.suffix == ".penjing":
         _check_exists(path)
         return Program.load(path), inputs
-    model = load_object(text, kinds="FILE.pt2, FILE.penjing, FILE.py:NAME or MODULE:NAME")
+    model = load_object(
+        text, kinds="FILE.pt2, FILE.onnx, FILE.penjing, FILE.py:NAME or MODULE:NAME"
+    )
     if isinstance(model, tuple) and len(model) == 2:
         model, own_inputs = model
         return model, own_inputs if inputs is None else inputs
@@ -57,6 +75,25 @@ def parse_inputs(shapes: Sequence[str]) -> Any:
     if not all(name for name, _, _ in named):
         raise CompileError("either all inputs are named or none", got=" ".join(shapes))
     return {name: _zeros(shape) for name, _, shape in named}
+
+
+def parse_sizes(texts: Sequence[str]) -> dict[str, tuple[int, ...] | int]:
+    """What `image=1x3x224x224` and `batch=1` say, by name.
+
+    Raises:
+        CompileError: A text of another form.
+    """
+    sizes: dict[str, tuple[int, ...] | int] = {}
+    for text in texts:
+        name, _, shape = text.rpartition("=")
+        numbers = shape.split("x") if shape else []
+        if not name or not all(number.isascii() and number.isdigit() for number in numbers):
+            raise CompileError(
+                "cannot read a shape", got=text, fix="write it as image=1x3x224x224 or batch=1"
+            )
+        shape_of_name = tuple(map(int, numbers))
+        sizes[name] = shape_of_name[0] if len(shape_of_name) == 1 else shape_of_name
+    return sizes
 
 
 def _zeros(text: str) -> torch.Tensor:

@@ -23,7 +23,7 @@ from .scope import Scope
 from .steps import Steps
 from .structural import structural
 
-MAX_VISITS = 50_000  # of nodes, in every iteration and call
+MAX_VISITS = 20_000  # of nodes, in every iteration and call
 MAX_DEPTH = 40
 _RANDOM = (
     "Bernoulli",
