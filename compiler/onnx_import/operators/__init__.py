@@ -14,6 +14,7 @@ from . import microsoft as microsoft
 from . import microsoft_attention as microsoft_attention
 from . import microsoft_quantized as microsoft_quantized
 from . import normalization as normalization
+from . import optimizers as optimizers
 from . import ordering as ordering
 from . import padding as padding
 from . import pooling as pooling
@@ -22,8 +23,10 @@ from . import quantization as quantization
 from . import recurrent as recurrent
 from . import reductions as reductions
 from . import resize as resize
+from . import sampling as sampling
 from . import scattering as scattering
 from . import shapes as shapes
+from . import signal as signal
 from . import slices as slices
 from . import softmax as softmax
 from . import states as states
