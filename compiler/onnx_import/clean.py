@@ -1,6 +1,8 @@
 """Which nodes of an ONNX graph matter, in an order in which they can be calculated."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 
 import onnx_graphsurgeon as gs
 from onnx import AttributeProto, GraphProto, NodeProto
@@ -39,7 +41,8 @@ def clean(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]
     if _is_sorted(needed):
         return needed
     try:
-        graph.toposort()
+        with redirect_stdout(StringIO()):  # where graphsurgeon says what it also raises
+            graph.toposort()
     except Exception as error:  # of a class that graphsurgeon does not export, or too deep
         raise CompileError(
             "the nodes of the ONNX graph depend on each other in a circle",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CompileError
+from ..frontend.export import quiet
 from .call import Value
 from .graph_model import GraphModel
 from .interface import Shapes, identifier, make_inputs, read_inputs
@@ -42,13 +43,8 @@ def import_onnx(model: Any, example_inputs: object, shapes: Shapes | None) -> Im
             said in PyTorch; it names the node.
     """
     try:
-        source = load(model)
-        specs = read_inputs(source.model.graph)
-        inputs = make_inputs(specs, example_inputs, shapes)
-        named = {spec.name: value for spec, value in zip(specs, inputs, strict=True)}
-        steps = Resolver(source).resolve(named)
-        output_names = [value.name for value in source.model.graph.output]
-        module = GraphModel(steps)
+        with quiet():
+            return _import(model, example_inputs, shapes)
     except CompileError:
         raise
     except Exception as error:  # files may hold anything, and onnx and numpy raise what they like
@@ -57,6 +53,16 @@ def import_onnx(model: Any, example_inputs: object, shapes: Shapes | None) -> Im
             got=f"{type(error).__name__}: {error}",
             fix="onnx.checker.check_model may say more",
         ) from error
+
+
+def _import(model: Any, example_inputs: object, shapes: Shapes | None) -> Imported:
+    source = load(model)
+    specs = read_inputs(source.model.graph)
+    inputs = make_inputs(specs, example_inputs, shapes)
+    named = {spec.name: value for spec, value in zip(specs, inputs, strict=True)}
+    steps = Resolver(source).resolve(named)
+    output_names = [value.name for value in source.model.graph.output]
+    module = GraphModel(steps)
     return Imported(
         module,
         tuple(inputs),

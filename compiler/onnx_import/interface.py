@@ -11,6 +11,7 @@ from onnx import GraphProto, TensorProto, TypeProto, ValueInfoProto
 from torch import Tensor
 
 from ..errors import CompileError
+from ..ir.tensor_spec import holds
 from .element_types import TORCH_DTYPES
 
 MAX_INPUT_BYTES = 1 << 31
@@ -232,7 +233,7 @@ def _check_shape(spec: InputSpec, shape: Shape) -> None:
 
 
 def _check_dtype(spec: InputSpec) -> None:
-    if spec.dtype is None:
+    if spec.dtype is None or not holds(spec.dtype):
         raise CompileError(
             "an input has a type that penjing does not compile",
             at=str(spec),
