@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 
 from ..errors import CompileError
@@ -42,7 +43,7 @@ def numbers_of_results(step: Step) -> tuple[Any, ...]:
         CompileError: The translation refuses, or PyTorch does.
     """
     try:
-        with torch.no_grad():
+        with torch.no_grad(), unset_fake_temporarily():  # a translation may ask while it is traced
             return tuple(_as_arrays(result) for result in run_step(step, _real))
     except CompileError:
         raise
