@@ -13,7 +13,9 @@ from . import sequences as sequences
 from .attributes import read_attributes
 from .calculate import Calculator
 from .call import Call, Value
+from .check_call import check_call
 from .clean import clean
+from .dynamic_products import join_dynamic_products
 from .functions import body_in_schema, functions_of, opsets_of
 from .load import Source
 from .old_operators import in_opset_7
@@ -87,7 +89,8 @@ class Resolver(Calculator):
                 f"functions and graphs are nested more than {MAX_DEPTH} deep", at=scope.prefix
             )
         if id(graph) not in self._cleaned:
-            self._cleaned[id(graph)] = graph, clean(graph.node, outputs)
+            joined = join_dynamic_products(graph.node, outputs)
+            self._cleaned[id(graph)] = graph, clean(joined, outputs)
         for index, node in enumerate(self._cleaned[id(graph)][1]):
             self._count_visit(scope)
             call = self._call(node, index, scope)
@@ -101,6 +104,7 @@ class Resolver(Calculator):
         """
         if call.domain == STANDARD and call.op_type in _RANDOM:
             raise call.refused("it draws random numbers; pass them as inputs")
+        check_call(call)
         if handler := structural(call):
             return handler(self, call, scope)
         own = translation(call.domain, call.op_type)

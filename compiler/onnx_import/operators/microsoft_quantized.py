@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...quantization.dynamic import MOST_WEIGHTS
 from ..call import Call
 from ..registry import MICROSOFT, onnx_op
 from .pooling import mean_of_windows
 from .quantization import dynamic_quantize_linear
-from .quantized import Steps, dequantized, from_integers, quantized
+from .quantized import DECOMPOSED, Steps, dequantized, from_integers, quantized
 from .windows import windows_of
+
+_LEAST_STEP = float(torch.finfo(torch.float32).eps)  # for values that are all 0
 
 
 @onnx_op("QLinearAdd", domain=MICROSOFT)
@@ -106,18 +110,59 @@ def quantized_gemm(call: Call) -> Tensor:
 @onnx_op("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_of_integers(call: Call) -> Tensor:
     x = from_integers(call.tensor(0), Steps(call, 2, 4, axis=-1))
-    return _product(call, x, Steps(call, 3, 5, axis=-1), 6)
+    weight = from_integers(call.tensor(1), Steps(call, 3, 5, axis=-1), is_weight=call.is_known(1))
+    product = torch.matmul(x, weight)
+    return product + call.tensor(6) if call.has(6) else product
 
 
 @onnx_op("DynamicQuantizeMatMul", domain=MICROSOFT)
 def dynamically_quantized_matmul(call: Call) -> Tensor:
-    alone = replace(call, inputs=call.inputs[:1])
-    integers, step, zero_point = dynamic_quantize_linear(alone)
+    """The operand's steps are chosen for the whole of it when the model runs."""
+    weight = _weight_of_layer(call)
+    if weight is not None:
+        return functional.linear(_rounded(call.tensor(0)), weight, call.optional(4))
+    integers, step, zero_point = dynamic_quantize_linear(replace(call, inputs=call.inputs[:1]))
     x = (integers.to(torch.float32) - zero_point.to(torch.float32)) * step
-    return _product(call, x, Steps(call, 2, 3, axis=-1), 4)
+    product = torch.matmul(x, from_integers(call.tensor(1), Steps(call, 2, 3, axis=-1)))
+    return product + call.tensor(4) if call.has(4) else product
 
 
-def _product(call: Call, x: Tensor, steps: Steps, bias: int) -> Tensor:
-    weight = from_integers(call.tensor(1), steps, is_weight=call.is_known(1))
-    product = torch.matmul(x, weight)
-    return product + call.tensor(bias) if call.has(bias) else product
+def _rounded(x: Tensor) -> Tensor:
+    """`x` in steps chosen for its limits, in the vocabulary of `fold-dynamic-quantization`."""
+    limits = torch.iinfo(torch.int8)
+    options = limits.min, limits.max
+    step, zero_point = DECOMPOSED.choose_qparams.tensor(x, *options, _LEAST_STEP, torch.int8)
+    steps = step, zero_point, *options, torch.int8
+    integers = DECOMPOSED.quantize_per_tensor.tensor(x, *steps)
+    return DECOMPOSED.dequantize_per_tensor.tensor(integers, *steps)
+
+
+def _weight_of_layer(call: Call) -> Tensor | None:
+    """The weight as [O, I], dequantized from int8; None if a layer of integers cannot have it."""
+    if not call.is_known(1) or call.tensor(1).dim() != 2:
+        return None
+    centered, integers = call.known(1).astype(np.int32), call.tensor(1).to(torch.int32)
+    if call.has(3):
+        if not call.is_known(3):
+            return None
+        centered = centered - call.known(3).astype(np.int32)
+        integers = integers - call.tensor(3).to(torch.int32)
+    if not _fits(centered):
+        return None
+    turned, scales = integers.to(torch.int8).t(), call.tensor(2)
+    limits = torch.iinfo(torch.int8)
+    options = limits.min, limits.max, torch.int8
+    if scales.numel() == 1 and call.is_known(2):
+        scale = float(call.known(2).item())
+        return DECOMPOSED.dequantize_per_tensor(turned, scale, 0, *options)
+    if scales.numel() != len(turned):
+        return None
+    zeros = torch.zeros(len(turned), dtype=torch.int64)
+    return DECOMPOSED.dequantize_per_channel(turned, scales.reshape(-1), zeros, 0, *options)
+
+
+def _fits(weight: np.ndarray) -> bool:
+    """Whether the integers [I, O] have 8 bits, and their products with 9 bits sums of 32."""
+    limits = np.iinfo(np.int8)
+    has_8_bits = bool(weight.min() >= limits.min and weight.max() <= limits.max)
+    return has_8_bits and int(np.abs(weight).sum(0).max()) < MOST_WEIGHTS
