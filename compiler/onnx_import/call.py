@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import CompileError
 
 Default = TypeVar("Default")
+MAX_KNOWN_ELEMENTS = 1 << 27
 
 
 @dataclass(eq=False)
@@ -141,6 +142,16 @@ class Call:
         if name not in self.attributes:
             raise self.refused(f"attribute {name} is missing")
         return self.attributes[name]
+
+    def bounded(self, count: int) -> int:
+        """A number of elements that is about to be calculated while the model is read.
+
+        Raises:
+            CompileError: They would not fit into the memory of this computer.
+        """
+        if count > MAX_KNOWN_ELEMENTS:
+            raise self.refused(f"{count} elements, more than {MAX_KNOWN_ELEMENTS}")
+        return count
 
     def refused(self, reason: str) -> CompileError:
         """The error to raise where this node cannot be translated; `reason` is half a sentence."""

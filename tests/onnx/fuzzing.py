@@ -51,6 +51,7 @@ def main(first: int, count: int) -> None:
     signal.signal(signal.SIGALRM, _too_slow)
     resolve.MAX_VISITS = VISITS
     models, found = seeds(), Counter[str]()
+    import_onnx(models[0], None, None)  # what PyTorch imports late takes its time
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, first + count):
             sys.stderr.write(f"case {number}\n")

@@ -1,5 +1,7 @@
 """Tensors that are known from attributes and shapes alone."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,6 +38,7 @@ def constant_of_shape(call: Call) -> np.ndarray:
     shape = call.known_ints(0, "the shape")
     if value.size != 1 or min(shape, default=0) < 0:
         raise call.refused(f"shape {shape} filled with {value.size} values")
+    call.bounded(math.prod(shape))
     return np.full(shape, value.reshape(()), value.dtype)
 
 
@@ -61,7 +64,10 @@ def arange(call: Call) -> np.ndarray:
     if step == 0:
         raise call.refused("the step is 0")
     wide = np.float64 if start.dtype.kind not in "iu" else start.dtype
-    count = max(int(np.ceil((float(limit) - float(start)) / float(step))), 0)
+    steps = (float(limit) - float(start)) / float(step)
+    if not np.isfinite(steps):
+        raise call.refused(f"from {start} to {limit} by {step}")
+    count = call.bounded(max(int(np.ceil(steps)), 0))
     return (start.astype(wide) + np.arange(count).astype(wide) * step.astype(wide)).astype(
         start.dtype
     )

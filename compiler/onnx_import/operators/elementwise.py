@@ -62,7 +62,7 @@ for _name, _pair_function in _OF_TWO.items():
 def div(call: Call) -> Tensor:
     """Integers are divided as in C: towards zero."""
     x, y = call.tensor(0), call.tensor(1)
-    return torch.div(x, y, rounding_mode=None if x.is_floating_point() else "trunc")
+    return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
 
 
 @onnx_op("Mod")

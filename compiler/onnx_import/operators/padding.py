@@ -29,6 +29,7 @@ def pad(call: Call) -> Tensor:
         raise call.refused(f"pads {pads} for {len(axes)} axes")
     around = np.zeros((x.dim(), 2), int)
     around[axes] = np.array(pads).reshape(2, -1).T
+    call.bounded(int(np.abs(around).max(initial=0)))
     if mode == "constant":
         return _pad_constant(call, x, around)
     crop = np.minimum(around, 0)

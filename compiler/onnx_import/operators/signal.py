@@ -81,7 +81,7 @@ def blackman_window(call: Call) -> np.ndarray:
 
 def _window(call: Call, factors: list[float]) -> np.ndarray:
     """The sum of factors[k] cos(2 pi k n / N); N is one less for a window that is symmetric."""
-    size = call.known_ints(0, "its size")[0]
+    size = call.bounded(call.known_ints(0, "its size")[0])
     period = size if call.attribute("periodic", 1) else size - 1
     angles = 2 * np.pi * np.arange(size) / max(period, 1)
     total = sum(factor * np.cos(k * angles) for k, factor in enumerate(factors))
@@ -95,6 +95,7 @@ def mel_weight_matrix(call: Call) -> np.ndarray:
     bins, length, rate, lower, upper = (
         call.known(index, name).item() for index, name in enumerate(names)
     )
+    call.bounded((abs(bins) + 2) * (abs(length) + 2))
     low, high = (2595 * np.log10(1 + edge / 700) for edge in (lower, upper))
     mels = np.arange(bins + 2) * (high - low) / (bins + 2) + low
     hertz = 700 * (10 ** (mels / 2595) - 1)

@@ -103,6 +103,7 @@ def windows_of(call: Call, x: Tensor, sizes: Sequence[int]) -> Windows:
     ]
     if min(counts) < 1:
         raise call.refused(f"windows of {spans} do not fit images of {images}")
+    call.bounded(max(count * size for count, size in zip(counts, sizes, strict=True)))
     return Windows(list(sizes), strides, dilations, begins, ends, counts, images)
 
 
