@@ -49,6 +49,7 @@ def resize(call: Call) -> Tensor:
     axes = _axes(call, x, way)
     if min((axis.after for axis in axes), default=1) < 1:
         raise call.refused(f"result of shape {[axis.after for axis in axes]}")
+    call.bounded(max((axis.after for axis in axes), default=1))
     number = x if x.is_floating_point() or way.mode == "nearest" else x.to(torch.float32)
     interpolate = _nearest if way.mode == "nearest" else _weighted
     y = interpolate(call, number, axes, way)
@@ -192,18 +193,28 @@ def _as_interpolate(
         return None
     for corners in (False, True):
         coordinates = "align_corners" if corners else "half_pixel"
-        like = [_torch_matrix(axis, coordinates, way) for axis in axes]
-        if _are_close(wanted, like):
+        ratios = [axis.after / axis.before for axis in axes]
+        if _are_close(wanted, _torch_matrices(axes, ratios, coordinates, way)):
             return functional.interpolate(x, size=size, mode=mode, align_corners=corners)
+    scales = [axis.scale for axis in axes]
+    fits = all(math.floor(axis.before * axis.scale) == axis.after for axis in axes)
+    if fits and _are_close(wanted, _torch_matrices(axes, scales, "half_pixel", way)):
+        return functional.interpolate(x, scale_factor=scales[2:], mode=mode)
     return None
 
 
-def _torch_matrix(axis: Axis, coordinates: str, way: _Way) -> np.ndarray:
-    """The matrix of `interpolate` to a size, without `antialias`."""
-    full = Axis(axis.before, axis.after, axis.after / axis.before)
-    places = weights.source_places(full, coordinates, np.float64)
-    assert places is not None, coordinates
-    return weights.weight_matrix(places, full, *way.kernel, antialias=False, exclude=False)
+def _torch_matrices(
+    axes: Sequence[Axis], scales: Sequence[float], coordinates: str, way: _Way
+) -> list[np.ndarray]:
+    """The matrices of `interpolate` without `antialias`."""
+    found = []
+    for axis, scale in zip(axes, scales, strict=True):
+        like = Axis(axis.before, axis.after, scale)
+        places = weights.source_places(like, coordinates, np.float64)
+        assert places is not None, coordinates
+        matrix = weights.weight_matrix(places, like, *way.kernel, antialias=False, exclude=False)
+        found.append(matrix)
+    return found
 
 
 def _apply(x: Tensor, at: int, matrix: np.ndarray) -> Tensor:
