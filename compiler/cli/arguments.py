@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .option_groups import (
+    add_calibration,
     add_data,
     add_library,
     add_microcontroller,
@@ -32,6 +33,13 @@ examples:
       --print-after all --dump-dir steps/ -o build/
 """
 
+CONVERT_EXAMPLES = """\
+examples:
+  penjing convert net.onnx small.onnx --passes "prune-channels{macs=0.5}" --calibration images.npz
+  penjing convert net.pt2 int8.onnx --passes quantize --calibration images.npz
+  penjing convert net.pt2 net.onnx --opset 18
+"""
+
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
     """The options of one command; exits with code 2 on wrong usage, as argparse does."""
@@ -46,6 +54,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Namespace:
     _add_run(commands)
     _add_profile(commands)
     _add_inspect(commands)
+    _add_convert(commands)
     _add_compare(commands)
     _add_bisect(commands)
     _command(commands, "targets", "list the devices that penjing compiles for")
@@ -110,17 +119,7 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     add_microcontroller(parser)
     add_tracing(parser)
-    parser.add_argument(
-        "--calibration",
-        metavar="DATA",
-        help="inputs for passes that look at some: FILE.npz or FILE.npy with the samples on"
-        " dimension 0, or FILE.py:NAME, an iterable of batches",
-    )
-    parser.add_argument(
-        "--evaluate",
-        metavar="FILE.py:NAME",
-        help="a function from a program to its quality, which the report gives after every pass",
-    )
+    add_calibration(parser)
     parser.add_argument(
         "--dump-dir", type=Path, metavar="DIR", help="write the program's text after every pass"
     )
@@ -185,6 +184,33 @@ def _add_inspect(commands: "_SubParsersAction[ArgumentParser]") -> None:
         default="heads",
         help="with --groups: whole heads, or the same dimensions of every head (default: heads)",
     )
+
+
+def _add_convert(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    parser = _command(
+        commands,
+        "convert",
+        "write the program of a model, after some passes, as an ONNX model or a program",
+        description="Write the program of a model, after some passes, as an ONNX model or as a"
+        " program.\n\n" + MODEL_HELP,
+        epilog=CONVERT_EXAMPLES,
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("output", type=Path, metavar="FILE.onnx|FILE.penjing")
+    add_tracing(parser)
+    add_calibration(parser)
+    parser.add_argument(
+        "--opset",
+        type=positive,
+        metavar="N",
+        help="version of ONNX's operators (default: 20 or 21)",
+    )
+    parser.add_argument(
+        "--external-data",
+        action="store_true",
+        help="weights in a file of their own, FILE.onnx.data",
+    )
+    add_progress(parser)
 
 
 def _add_compare(commands: "_SubParsersAction[ArgumentParser]") -> None:

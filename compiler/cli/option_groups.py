@@ -90,3 +90,18 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "positive number"  # argparse says "invalid positive number value"
+
+
+def add_calibration(parser: ArgumentParser) -> None:
+    """What passes look at: data, and the quality that they should keep."""
+    parser.add_argument(
+        "--calibration",
+        metavar="DATA",
+        help="inputs for passes that look at some: FILE.npz or FILE.npy with the samples on"
+        " dimension 0, or FILE.py:NAME, an iterable of batches",
+    )
+    parser.add_argument(
+        "--evaluate",
+        metavar="FILE.py:NAME",
+        help="a function from a program to its quality, which the report gives after every pass",
+    )

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,6 +15,9 @@ from .inference import Specs, fake_of, specs_of
 from .structure import Structure
 from .tensor_spec import TensorSpec
 from .weights import delete_weight, get_weight, has_name, named_weights, set_weight
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,37 @@ class Program:
         from .serialize import load_program
 
         return load_program(Path(path))
+
+    def to_onnx(
+        self,
+        path: str | Path | None = None,
+        *,
+        opset: int | None = None,
+        external_data: bool | None = None,
+    ) -> "ModelProto":
+        """The program as an ONNX model, which is also checked and written to `path`.
+
+        Inputs, outputs and weights keep their names, nodes are called after the modules that they
+        come from. Quantize and dequantize nodes are ONNX's; docs/onnx.md says what else becomes
+        what.
+
+        Args:
+            path: Of the file; None writes none.
+            opset: Version of ONNX's operators, 13 or more; None for 20, or 21 where weights have
+                steps for groups.
+            external_data: Whether weights are in a file beside it, `path` with ".data" behind; None
+                for where they are more than 1 GiB.
+
+        Raises:
+            CompileError: An operator cannot be said in ONNX, or the file cannot be written.
+        """
+        from ..onnx_export.export import to_onnx_model
+        from ..onnx_export.file import save_onnx
+
+        model = to_onnx_model(self, opset)
+        if path is not None:
+            save_onnx(model, Path(path), external_data)
+        return model
 
     def __str__(self) -> str:
         from .text import program_text

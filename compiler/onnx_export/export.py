@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import onnx
+import torch
 from onnx import helper
 from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
@@ -15,16 +16,21 @@ from ..ir.program import Program, node_spec, node_specs
 from ..ir.steps import input_steps, output_steps
 from ..ir.tensor_spec import TensorSpec
 from ..ir.text import op_name, specs_text
-from . import operators as operators
+from . import operators as operators  # registers what it imports
 from .decompose import decompose, ordered_arguments
 from .emitter import Emitter, Value
 from .registry import emission
 from .tensors import element_type
 
-OLDEST, DEFAULT, NEWEST = 13, 21, onnx.defs.onnx_opset_version()
+_PENJING = torch.ops.penjing
+OLDEST, NEWEST = 13, onnx.defs.onnx_opset_version()
+# onnxruntime 1.32 refuses int8 graphs of operator set 21 on x86: where it moves QuantizeLinear it
+# writes down a dtype, which it then changes. Only 21 has blocks of weights that share a step.
+_DEFAULT, _WITH_BLOCKS = 20, 21
+_BLOCKS = (_PENJING.dequantize_groups.default, _PENJING.linear_int4_rows.default)
 
 
-def to_onnx_model(program: Program, opset: int = DEFAULT) -> onnx.ModelProto:
+def to_onnx_model(program: Program, opset: int | None = None) -> onnx.ModelProto:
     """A program as an ONNX model with static shapes.
 
     Inputs, outputs and weights keep their names; nodes are called after the modules that they come
@@ -34,6 +40,7 @@ def to_onnx_model(program: Program, opset: int = DEFAULT) -> onnx.ModelProto:
     Raises:
         CompileError: An operator cannot be said in this operator set; it says which, and where.
     """
+    opset = default_opset(program) if opset is None else opset
     if not OLDEST <= opset <= NEWEST:
         raise CompileError(
             f"operator sets {OLDEST} to {NEWEST} can be exported", got=f"opset={opset}"
@@ -47,6 +54,12 @@ def to_onnx_model(program: Program, opset: int = DEFAULT) -> onnx.ModelProto:
     results = [values[node] for node in program.output_nodes]
     outputs = _name_outputs(emit, results, program.output_names, inputs)
     return _model(emit, program, inputs, outputs)
+
+
+def default_opset(program: Program) -> int:
+    """20, or 21 for programs whose weights have steps for groups."""
+    targets = {node.target for node in program.graph.nodes}
+    return _WITH_BLOCKS if targets.intersection(_BLOCKS) else _DEFAULT
 
 
 def _inputs(program: Program) -> list[tuple[str, Node]]:

@@ -56,7 +56,7 @@ def joined_places(emit: Emitter, indices: Sequence[Value]) -> tuple[Value, tuple
         wide = emit.cast(value, torch.int64)
         if wide.shape != shape:
             wide = emit("Expand", wide, emit.ints(shape))
-        parts.append(emit.reshape(Value(wide.name), (*shape, 1)))
+        parts.append(emit.reshape(wide, (*shape, 1)))
     return emit("Concat", *parts, axis=len(shape)), shape
 
 

@@ -62,7 +62,7 @@ def _window_sums(
         x = emit("Pad", x, emit.ints(around), emit.scalar(zero_point, torch.int8))
     options = {"strides": list(stride), "dilations": list(dilation), "group": groups}
     sums = emit("ConvInteger", x, weight, kernel_shape=list(weight.shape[2:]), **options)
-    return emit.to(Value(sums.name), torch.int64)
+    return emit.to(sums, torch.int64)
 
 
 def _along_channels(emit: Emitter, constants: Value, rank: int, dtype: torch.dtype) -> Value:
@@ -111,7 +111,7 @@ def conv_int8_to_float(
     sums = _window_sums(emit, x, weight, stride, padding, dilation, groups, input_zero_point)
     rank = len(x.shape)
     total = emit("Add", sums, _along_channels(emit, bias, rank, torch.int64))
-    real = emit.to(Value(total.name), torch.float32)
+    real = emit.to(total, torch.float32)
     return emit("Mul", real, _along_channels(emit, scale, rank, torch.float32))
 
 
@@ -130,7 +130,7 @@ def conv_int8_images(
 ) -> Value:
     sums = _window_sums(emit, x, weight, stride, padding, dilation, groups, 0)
     rank = len(x.shape)
-    real = emit.to(Value(sums.name), torch.float32)
+    real = emit.to(sums, torch.float32)
     scaled = emit("Mul", real, _along_channels(emit, scale, rank, torch.float32))
     return emit("Add", emit("Mul", scaled, step), _along_channels(emit, bias, rank, torch.float32))
 
@@ -138,7 +138,7 @@ def conv_int8_images(
 def _row_sums(emit: Emitter, x: Value, weight: Value) -> Value:
     """x [..., I] times weight [O, I], int64."""
     sums = emit("MatMulInteger", x, emit.transpose(weight, (1, 0)))
-    return emit.to(Value(sums.name), torch.int64)
+    return emit.to(sums, torch.int64)
 
 
 @emits(_PENJING.linear_int8.default)
@@ -163,7 +163,7 @@ def linear_int8_to_float(
     emit: Emitter, x: Value, weight: Value, bias: Value, scale: Value
 ) -> Value:
     total = emit("Add", _row_sums(emit, x, weight), emit.cast(bias, torch.int64))
-    return emit("Mul", emit.to(Value(total.name), torch.float32), scale)
+    return emit("Mul", emit.to(total, torch.float32), scale)
 
 
 @emits(_PENJING.linear_int8_rows.default)
@@ -181,7 +181,7 @@ def linear_int8_rows(
     if zero_point is not None:
         offset = emit("Mul", emit.cast(zero_point, torch.int64), emit.cast(sums, torch.int64))
         total = emit("Sub", total, offset)
-    scaled = emit("Mul", emit.to(Value(total.name), torch.float32), scale)
+    scaled = emit("Mul", emit.to(total, torch.float32), scale)
     return emit("Add", emit("Mul", scaled, step), bias)
 
 
@@ -203,13 +203,13 @@ def linear_int4_rows(
     integers = group_integers(emit, weight)
     if emit.opset >= 21 and weight.tensor is not None:
         integers = emit.to(integers, torch.int8)
-    parts = emit.reshape(Value(integers.name), (outputs, groups, size))
+    parts = emit.reshape(integers, (outputs, groups, size))
     weights = emit("Transpose", parts, perm=[1, 2, 0])
     split = emit.reshape(x, (count, groups, size))
     exact = emit("MatMulInteger", emit("Transpose", split, perm=[1, 0, 2]), weights)
     turned = emit("Transpose", emit.cast(scales, torch.float32), perm=[1, 0])
-    steps = emit.reshape(Value(turned.name), (groups, 1, outputs))
-    products = emit("Mul", emit.to(Value(exact.name), torch.float32), steps)
+    steps = emit.reshape(turned, (groups, 1, outputs))
+    products = emit("Mul", emit.to(exact, torch.float32), steps)
     total = emit.reshape(emit.reduce("ReduceSum", products, [0]), (*rows, outputs))
     if zero_point is not None:
         offset = emit("Mul", emit.cast(zero_point, torch.float32), sums)
@@ -231,7 +231,7 @@ def matmul_int8(
     high: int,
 ) -> Value:
     zeros = [emit.scalar(number, torch.int8) for number in (x_zero_point, y_zero_point)]
-    total = emit.to(Value(emit("MatMulInteger", x, y, *zeros).name), torch.int64)
+    total = emit.to(emit("MatMulInteger", x, y, *zeros), torch.int64)
     return requantized(emit, total, multiplier, shift, zero_point, low, high)
 
 

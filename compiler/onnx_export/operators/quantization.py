@@ -98,12 +98,19 @@ def dequantize_channels(
 def _dequantized(emit: Emitter, x: Value, scale: Value, zero_point: Any, **axis: int) -> Value:
     if x.dtype == torch.int16:
         emit.needs(21, "integers of 16 bits")
-    is_zero = _is_zero(zero_point)
-    if x.dtype == torch.int32 and not is_zero:
-        raise emit.refused("integers of 32 bits with a zero point")
-    zero = None if is_zero else _zero_point(emit, zero_point, x.dtype)
+    if x.dtype == torch.int32:
+        if not _is_zero(zero_point):
+            raise emit.refused("integers of 32 bits with a zero point")
+        zero = None
+    else:  # onnxruntime moves these nodes, and takes zero points that are left out for uint8
+        zero = _zero_point(emit, _zeros_like(scale, zero_point), x.dtype)
     real = emit("DequantizeLinear", x, scale, zero, **axis)
     return real if emit.dtype == torch.float32 else emit.to(real, emit.dtype)
+
+
+def _zeros_like(scale: Value, zero_point: Any) -> Any:
+    """The zero points of steps; 0 where there are none."""
+    return Value("", tensor=torch.zeros(scale.shape)) if zero_point is None else zero_point
 
 
 def _is_zero(zero_point: Any) -> bool:
@@ -163,7 +170,7 @@ def _steps(emit: Emitter, step: Value, zero_point: Value) -> list[Value]:
     results = []
     for value, spec in zip((step, zero_point), emit.specs, strict=True):
         assert spec is not None
-        results.append(emit.reshape(emit.to(Value(value.name), spec.torch_dtype), spec.shape))
+        results.append(emit.reshape(emit.to(value, spec.torch_dtype), spec.shape))
     return results
 
 
@@ -177,7 +184,7 @@ def dequantize_groups(emit: Emitter, weight: Value, scales: Value) -> Value:
         blocks = {"axis": 1, "block_size": columns // groups}
         return emit("DequantizeLinear", group_integers(emit, weight), steps, **blocks)
     integers = emit.to(group_integers(emit, weight), torch.float32)
-    parts = emit.reshape(Value(integers.name), (rows, groups, columns // groups))
+    parts = emit.reshape(integers, (rows, groups, columns // groups))
     return emit.reshape(emit("Mul", parts, emit.reshape(steps, (rows, groups, 1))), emit.shape)
 
 
@@ -188,9 +195,8 @@ def group_integers(emit: Emitter, weight: Value) -> Value:
     if emit.opset >= 21 and weight.tensor is not None:
         return emit.int4_weight(weight, unpack_int4(weight.tensor))
     rows, pairs = weight.shape
-    sixteen = emit.scalar(16, torch.uint8)
-    halves = [emit("Mod", weight, sixteen), emit("Div", weight, sixteen)]
-    columns = [emit.reshape(Value(half.name), (rows, pairs, 1)) for half in halves]
+    packed, sixteen = emit.cast(weight, torch.int32), emit.scalar(16, torch.int32)
+    halves = [emit("Mod", packed, sixteen), emit("Div", packed, sixteen)]
+    columns = [emit.reshape(half, (rows, pairs, 1)) for half in halves]
     shifted = emit.reshape(emit("Concat", *columns, axis=2), (rows, 2 * pairs))
-    signed = emit.to(Value(shifted.name), torch.int8)
-    return emit("Sub", signed, emit.scalar(8, torch.int8))
+    return emit.to(emit("Sub", shifted, emit.scalar(8, torch.int32)), torch.int8)

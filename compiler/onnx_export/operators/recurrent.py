@@ -140,5 +140,5 @@ def _of_directions(emit: Emitter, op_type: str, parts: Sequence[Value]) -> Value
                 "Split", part, emit.ints([size] * len(gates)), count=len(gates), axis=0
             )
             value = emit("Concat", *(split[gate] for gate in gates), axis=0)
-        ordered.append(emit.reshape(Value(value.name), (1, *part.shape)))
+        ordered.append(emit.reshape(value, (1, *part.shape)))
     return ordered[0] if len(ordered) == 1 else emit("Concat", *ordered, axis=0)
