@@ -25,6 +25,7 @@ from penjing.passes.distillation.losses import (
     cross_entropy,
     distance,
     divergence,
+    similarities,
     squared_error,
 )
 from penjing.passes.distillation.teacher import Teacher
@@ -176,6 +177,7 @@ class _Blunt(Distill):
         {"output": "kl", "temperature": 3.0},
         {"output": "none"},
         {"attention_weight": 1.0},
+        {"relation_weight": 1.0},
         {"hidden_weight": 0.0},
         {"precision": "bfloat16"},
         {"accumulate": 2},
@@ -189,6 +191,22 @@ def test_every_loss_brings_the_student_nearer(options: dict[str, Any]) -> None:
         options = {**options, "data": list(zip(ids.split(8), mask.split(8), strict=True))}
     program = _distill(_student(), **options)
     assert _error(program) < 0.75 * _error(_student())
+
+
+def test_similarities_between_samples_are_learned() -> None:
+    def error(program: Program) -> float:
+        ids = _inputs(32)
+        with torch.no_grad():
+            ours, theirs = (run_batched(p, ids).outputs[0] for p in (program, _teacher()))
+        return float((similarities(ours) - similarities(theirs)).square().mean())
+
+    alone = {"output": "none", "hidden_weight": 0.0, "relation_weight": 1.0, "epochs": 10}
+    assert error(_distill(_student(), **alone)) < 0.5 * error(_student())
+
+
+def test_one_sample_has_no_similarities() -> None:
+    with pytest.raises(CompileError, match="batch of one"):
+        Distill(relation_weight=1.0, batch_size=1)
 
 
 def test_narrow_states_are_projected() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -47,6 +48,14 @@ def squared_error(
 def distance(student: Tensor, teacher: Tensor) -> Tensor:
     """1 - cosine over the last dimension."""
     return 1 - functional.cosine_similarity(student.float(), teacher.float(), dim=-1).mean()
+
+
+def similarities(output: Tensor) -> Tensor:
+    """The cosine between every two different samples of [N, ...], as a vector of N (N - 1) / 2."""
+    rows = functional.normalize(output.float().flatten(1), dim=1)
+    count = len(rows)
+    first, second = torch.triu_indices(count, count, 1, device=rows.device)
+    return (rows @ rows.T)[first, second]
 
 
 def attention_divergence(student: Tensor, teacher: Tensor) -> Tensor:

@@ -12,7 +12,14 @@ from ...compiler.errors import CompileError
 from ...compiler.training.forward import Run
 from .attention_maps import Attention, reads_of
 from .hidden_states import Pair
-from .losses import attention_divergence, cross_entropy, distance, divergence, squared_error
+from .losses import (
+    attention_divergence,
+    cross_entropy,
+    distance,
+    divergence,
+    similarities,
+    squared_error,
+)
 from .options import DistillationOptions
 from .teacher import Answer, Teacher
 
@@ -57,6 +64,11 @@ class Distillation(nn.Module):
                 layer = _projection(found[pair.student], wanted, pair.axis)
                 self.projections[pair.student.name] = layer
         self.output_sizes = [_mean_square(output, None) for output in answer.outputs]
+        self.relation_sizes = [
+            _mean_square(similarities(output), None)
+            for output in answer.outputs
+            if options.relation_weight and output.is_floating_point()
+        ]
         teacher.narrow(
             [pair.teacher for pair in self.pairs], reads_of([theirs for _, theirs in self.maps])
         )
@@ -64,7 +76,7 @@ class Distillation(nn.Module):
     def forward(self, run: Run, batch: Batch) -> Tensor:
         answer, options = self.teacher.answer(batch), self.options
         outputs, values = self._run(run, answer)
-        total = self._outputs(outputs, answer) + self._labels(outputs, batch)
+        total = self._judged(outputs, answer, batch)
         if self.pairs:
             errors = [self._state(pair, values[pair.student], answer) for pair in self.pairs]
             total = total + (options.hidden_weight or 1.0) * torch.stack(errors).mean()
@@ -93,7 +105,12 @@ class Distillation(nn.Module):
         if not self._judges_outputs():
             return self.forward(run, batch)
         outputs = run().outputs
-        return self._outputs(outputs, self.teacher.answer(batch)) + self._labels(outputs, batch)
+        return self._judged(outputs, self.teacher.answer(batch), batch)
+
+    def _judged(self, outputs: list[Tensor], answer: Answer, batch: Batch) -> Tensor:
+        """What depends on outputs and labels alone."""
+        own = self._outputs(outputs, answer) + self._relations(outputs, answer)
+        return own + self._labels(outputs, batch)
 
     def _judges_outputs(self) -> bool:
         judges = self.options.output_weight and self.options.output != "none"
@@ -116,6 +133,18 @@ class Distillation(nn.Module):
         if self.options.output == "cosine":
             return distance(output, wanted)
         return squared_error(output, wanted, size)
+
+    def _relations(self, outputs: Sequence[Tensor], answer: Answer) -> Tensor:
+        """Between samples; a batch of one has none."""
+        pairs = zip(outputs, answer.outputs, strict=True)
+        floats = [(ours, theirs) for ours, theirs in pairs if theirs.is_floating_point()]
+        if not self.relation_sizes or len(floats[0][0]) < 2:
+            return torch.zeros(())
+        losses = [
+            squared_error(similarities(ours), similarities(theirs), size.to(theirs.device))
+            for (ours, theirs), size in zip(floats, self.relation_sizes, strict=True)
+        ]
+        return self.options.relation_weight * torch.stack(losses).mean()
 
     def _labels(self, outputs: list[Tensor], batch: Batch) -> Tensor:
         if not self.options.label_weight:
