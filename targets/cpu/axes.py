@@ -86,9 +86,9 @@ def _divisors(stage: Stage, axis: Any) -> list[int]:
     found = {1}
     for node in (n for kind in _DIVISIONS for n in collect(stage.store.value, kind)):
         inner = node.a if isinstance(node.a, tirx.FloorDiv) else None
-        numbers = [node.b, inner.b] if inner else [node.b]
+        numbers = [node.b] if inner is None else [node.b, inner.b]
         is_constant = all(isinstance(number, tirx.IntImm) for number in numbers)
-        if is_constant and (inner.a if inner else node.a).same_as(axis):
+        if is_constant and (node.a if inner is None else inner.a).same_as(axis):
             found.add(math.prod(map(int, numbers)))
     chain = sorted(found)
     return chain if all(b % a == 0 for a, b in pairwise(chain)) else [1]
