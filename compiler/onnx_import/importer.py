@@ -9,8 +9,10 @@ from ..frontend.export import quiet
 from .call import Value
 from .graph_model import GraphModel
 from .interface import Shapes, identifier, make_inputs, read_inputs
+from .linear_layers import join_linear_layers
 from .load import load
 from .resolve import Resolver
+from .weight_names import name_weights
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _import(model: Any, example_inputs: object, shapes: Shapes | None) -> Import
     specs = read_inputs(source.model.graph)
     inputs = make_inputs(specs, example_inputs, shapes)
     named = {spec.name: value for spec, value in zip(specs, inputs, strict=True)}
-    steps = Resolver(source).resolve(named)
+    steps = name_weights(join_linear_layers(Resolver(source).resolve(named)))
     output_names = [value.name for value in source.model.graph.output]
     module = GraphModel(steps)
     return Imported(
