@@ -144,3 +144,17 @@ def test_top_k_prefers_the_first_of_equal_elements() -> None:
     assert function is not None
     values = [Value("x", x), Value("k", torch.tensor([3]), np.array([3]))]
     assert function(Call("TopK", "top", 11, values, {}))[1].tolist() == [0, 1, 2]
+
+
+def test_operands_before_version_7_start_at_an_axis() -> None:
+    x, y = torch.zeros(2, 3, 4), torch.tensor([1.0, 2.0, 3.0])
+    added = call("Add", x, y, opset=6, broadcast=1, axis=1)
+    assert added[0, :, 0].tolist() == [1.0, 2.0, 3.0]
+    with pytest.raises(CompileError, match="from axis 2"):
+        call("Add", x, torch.zeros(3, 4), opset=6, broadcast=1, axis=2)
+
+
+def test_slopes_before_version_7_are_of_channels() -> None:
+    x, slope = -torch.ones(1, 2, 1, 2), torch.tensor([2.0, 3.0])
+    assert call("PRelu", x, slope, opset=6).tolist() == [[[[-2.0, -2.0]], [[-3.0, -3.0]]]]
+    assert call("PRelu", x, slope, opset=9).tolist() == [[[[-2.0, -3.0]], [[-2.0, -3.0]]]]

@@ -62,6 +62,8 @@ def prelu(call: Call) -> Tensor:
     if not x.is_floating_point():
         return torch.where(x < 0, x * slope, x)
     full = (1,) * (x.dim() - slope.dim()) + tuple(slope.shape)
+    if call.opset < 7 and x.dim() >= 2:  # slopes were of channels before they were broadcast
+        full = (1, slope.numel(), *(1,) * (x.dim() - 2))
     is_per_channel = x.dim() >= 2 and full == (1, x.shape[1], *(1,) * (x.dim() - 2))
     if slope.numel() == 1 or is_per_channel:
         return functional.prelu(x, slope.reshape(-1))

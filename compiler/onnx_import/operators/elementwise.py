@@ -1,13 +1,16 @@
 """Arithmetic and functions of single elements."""
 
+import operator
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..call import Call
 from ..registry import Translation, onnx_op
+from .axes import wrap_axis
 
 _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": torch.abs,
@@ -35,10 +38,10 @@ _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "Tan": torch.tan,
     "Tanh": torch.tanh,
 }
-_OF_TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "Add": torch.add,
-    "Mul": torch.mul,
-    "Sub": torch.sub,
+_OF_TWO: dict[str, Callable[[Any, Any], Tensor]] = {
+    "Add": operator.add,
+    "Mul": operator.mul,
+    "Sub": operator.sub,
 }
 
 
@@ -47,9 +50,21 @@ def of_one(function: Callable[[Tensor], Tensor]) -> Translation:
     return lambda call: function(call.tensor(0))
 
 
-def of_two(function: Callable[[Tensor, Tensor], Tensor]) -> Translation:
+def of_two(function: Callable[[Any, Any], Tensor]) -> Translation:
     """The translation of an operator that is a function of PyTorch with two operands."""
-    return lambda call: function(call.tensor(0), call.tensor(1))
+    return lambda call: function(*operands(call))
+
+
+def operands(call: Call) -> tuple[Any, Any]:
+    """Two inputs; a known scalar beside a tensor as a number, which is how PyTorch has it."""
+    x, y = call.tensor(0), call.tensor(1)
+    if x.dtype is not y.dtype:
+        return x, y
+    if x.dim() and not y.dim() and call.is_known(1):
+        return x, call.known(1).item()
+    if y.dim() and not x.dim() and call.is_known(0):
+        return call.known(0).item(), y
+    return x, y
 
 
 for _name, _function in _OF_ONE.items():
@@ -61,8 +76,11 @@ for _name, _pair_function in _OF_TWO.items():
 @onnx_op("Div")
 def div(call: Call) -> Tensor:
     """Integers are divided as in C: towards zero."""
-    x, y = call.tensor(0), call.tensor(1)
-    return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
+    x, y = operands(call)
+    if not x.is_floating_point():
+        return torch.div(x, y, rounding_mode="trunc")
+    x, y = operands(call)
+    return x / y
 
 
 @onnx_op("Mod")
@@ -80,7 +98,7 @@ def mod(call: Call) -> Tensor:
 @onnx_op("Pow")
 def power(call: Call) -> Tensor:
     """The result has the type of the base, whatever that of the exponent is."""
-    x, y = call.tensor(0), call.tensor(1)
+    x, y = operands(call)
     if x.is_floating_point():
         number = known_number(call, 1, x.dim())
         return torch.pow(x, y.to(x.dtype) if number is None else number)

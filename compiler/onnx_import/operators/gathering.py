@@ -39,6 +39,8 @@ def gather_nd(call: Call) -> Tensor:
     batch = call.attribute("batch_dims", 0)
     if not 0 <= batch < min(x.dim(), index.dim()) or index.shape[-1] > x.dim() - batch:
         raise call.refused(f"batch_dims {batch}, {tuple(index.shape)} places in {tuple(x.shape)}")
+    if call.is_known(1) and batch == 0 and index.shape[-1] == 1:
+        return _gather_known(call, x, 0, call.known(1)[..., 0])
     return x[(*batch_places(index, batch), *torch.unbind(index, -1))]
 
 

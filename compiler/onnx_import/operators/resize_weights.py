@@ -63,10 +63,10 @@ def nearest_places(places: Places, axis: Axis, rounding: str) -> Places | None:
     """
     if rounding == "simple":
         rounding = "ceil" if axis.scale < 1 else "floor"
-    half = places.dtype.type(0.5)
+    wide = places.astype(np.float64)  # in which adding a half is exact
     rounded = {
-        "round_prefer_floor": np.ceil(places - half),
-        "round_prefer_ceil": np.floor(places + half),
+        "round_prefer_floor": np.ceil(wide - 0.5),
+        "round_prefer_ceil": np.floor(wide + 0.5),
         "floor": np.floor(places),
         "ceil": np.ceil(places),
     }.get(rounding)
