@@ -57,7 +57,7 @@ def of_two(function: Callable[[Any, Any], Tensor]) -> Translation:
 
 def operands(call: Call) -> tuple[Any, Any]:
     """Two inputs; a known scalar beside a tensor as a number, which is how PyTorch has it."""
-    x, y = call.tensor(0), call.tensor(1)
+    x, y = aligned(call)
     if x.dtype is not y.dtype:
         return x, y
     if x.dim() and not y.dim() and call.is_known(1):
@@ -67,10 +67,26 @@ def operands(call: Call) -> tuple[Any, Any]:
     return x, y
 
 
+def aligned(call: Call) -> tuple[Tensor, Tensor]:
+    """Two inputs; before version 7 the second one starts at an axis of the first."""
+    x, y = call.tensor(0), call.tensor(1)
+    if call.opset >= 7 or "axis" not in call.attributes:
+        return x, y
+    behind = x.dim() - wrap_axis(call, call.needed("axis"), x.dim()) - y.dim()
+    if behind < 0:
+        raise call.refused(f"{tuple(y.shape)} from axis {call.needed('axis')} of {tuple(x.shape)}")
+    return x, y.reshape(*y.shape, *(1,) * behind)
+
+
 for _name, _function in _OF_ONE.items():
     onnx_op(_name)(of_one(_function))
 for _name, _pair_function in _OF_TWO.items():
     onnx_op(_name)(of_two(_pair_function))
+
+
+def _divide(x: Any, y: Any) -> Tensor:
+    result: Tensor = x / y
+    return result
 
 
 @onnx_op("Div")
@@ -79,8 +95,7 @@ def div(call: Call) -> Tensor:
     x, y = operands(call)
     if not x.is_floating_point():
         return torch.div(x, y, rounding_mode="trunc")
-    x, y = operands(call)
-    return x / y
+    return _divide(*operands(call))
 
 
 @onnx_op("Mod")
