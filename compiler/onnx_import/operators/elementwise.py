@@ -113,7 +113,7 @@ def mod(call: Call) -> Tensor:
 @onnx_op("Pow")
 def power(call: Call) -> Tensor:
     """The result has the type of the base, whatever that of the exponent is."""
-    x, y = operands(call)
+    x, y = aligned(call)
     if x.is_floating_point():
         number = known_number(call, 1, x.dim())
         return torch.pow(x, y.to(x.dtype) if number is None else number)
