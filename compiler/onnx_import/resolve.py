@@ -17,6 +17,7 @@ from .check_call import check_call
 from .clean import clean
 from .dynamic_products import join_dynamic_products
 from .functions import body_in_schema, functions_of, opsets_of
+from .join_functions import join_functions
 from .load import Source
 from .old_operators import in_opset_7
 from .read_tensor import read_sparse, read_tensor
@@ -45,7 +46,7 @@ class Resolver(Calculator):
         self._source = source
         self._functions = functions_of(source.model)
         self._visits = 0
-        self._cleaned: dict[int, tuple[object, list[NodeProto]]] = {}
+        self._cleaned: dict[tuple[int | str, ...], tuple[object, list[NodeProto]]] = {}
         self._weights: dict[int, tuple[TensorProto, Value]] = {}
         self._attributes: dict[int, tuple[NodeProto, dict[str, Any]]] = {}
 
@@ -88,10 +89,12 @@ class Resolver(Calculator):
             raise CompileError(
                 f"functions and graphs are nested more than {MAX_DEPTH} deep", at=scope.prefix
             )
-        if id(graph) not in self._cleaned:
-            joined = join_dynamic_products(graph.node, outputs)
-            self._cleaned[id(graph)] = graph, clean(joined, outputs)
-        for index, node in enumerate(self._cleaned[id(graph)][1]):
+        key = id(graph), *outputs
+        if key not in self._cleaned:
+            joined = join_functions(graph.node, outputs, getattr(graph, "initializer", ()))
+            joined = join_dynamic_products(joined, outputs)
+            self._cleaned[key] = graph, clean(joined, outputs)
+        for index, node in enumerate(self._cleaned[key][1]):
             self._count_visit(scope)
             call = self._call(node, index, scope)
             self._define(node, call, self._results(call, scope, list(node.output)), scope)
@@ -126,8 +129,10 @@ class Resolver(Calculator):
         inner = scope.called(f"{call.name}/", opsets_of(function, scope), given)
         for index, name in enumerate(function.input):
             inner.define(name, call.value(index) if call.has(index) else None, call.name)
-        self._run_nodes(function, list(function.output), inner)
-        return [inner.read(name, call.name) for name in function.output]
+        pairs = zip(function.output, call.outputs_wanted, strict=False)
+        names = [name if is_wanted else "" for name, is_wanted in pairs]
+        self._run_nodes(function, [name for name in names if name], inner)
+        return [inner.read(name, call.name) for name in names]
 
     def _call(self, node: NodeProto, index: int, scope: Scope) -> Call:
         name = scope.prefix + (node.name or f"{node.op_type}_{index}")

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..call import Call
-from ..registry import onnx_op
+from ..registry import MICROSOFT, onnx_op
 
 
 @onnx_op("BatchNormalization")
@@ -66,6 +66,7 @@ def group_normalization(call: Call) -> Tensor:
 
 
 @onnx_op("LayerNormalization")
+@onnx_op("LayerNormalization", domain=MICROSOFT)  # what join_functions finds in older versions
 def layer_normalization(call: Call) -> Tensor | tuple[Tensor, ...]:
     x, axis = call.tensor(0), call.attribute("axis", -1)
     result = normalized(call, x, axis, call.tensor(1), call.optional(2))
