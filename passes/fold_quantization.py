@@ -10,6 +10,7 @@ from ..compiler.ir.program import Program, origin_of
 from ..compiler.ir.rewrite import replace_by
 from ..compiler.pass_base import Pass
 from .integer.attention import ATTENTIONS
+from .integer.exact_functions import make_exact
 from .integer.moves import cancel, move_integers, quantize_constant, quantize_early, share_quantized
 from .integer.pointwise import POINTWISE, rescaled, table
 from .integer.products import CONV_INT8, LAYERS, PRODUCTS, to_float
@@ -43,6 +44,8 @@ class FoldQuantization(Pass):
        other go away.
     3. dequantize, one operator of docs/quantization.md, numbers and clamps, quantize -> the
        operator on integers. A function of one element becomes a table.
+    4. Norms, activations, softmax and means that stay real between integer operators -> those of
+       `penjing::exact_*`, which give the same bytes on every target.
 
     Needs: canonical operators, batch norms not yet folded.
     Keeps: every integer within one of that which float32 gives for the same integer operands (the
@@ -70,7 +73,7 @@ class FoldQuantization(Pass):
             if node in calls:
                 self.report.skip(node, reason)
         self._name_slow_layers(program)
-        return count
+        return count + make_exact(program)
 
     def _name_slow_layers(self, program: Program) -> None:
         """Say which layers the target would compute faster with real numbers."""

@@ -7,7 +7,8 @@ import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import Node
 
-from ..quantization import dynamic as dynamic  # registers penjing
+from .. import exact as exact  # registers penjing
+from ..quantization import dynamic as dynamic
 from ..quantization import ops as ops
 from ..quantization import packed_weights as packed_weights
 
@@ -86,6 +87,10 @@ _REDUCTIONS = {
     _PENJING.mean_int8,
     _PENJING.softmax_int8,
     _PENJING.normalize_int8,
+    _PENJING.exact_layer_norm,
+    _PENJING.exact_mean,
+    _PENJING.exact_rms_norm,
+    _PENJING.exact_softmax,
 }
 CONVOLUTIONS = {
     _ATEN.conv1d,
@@ -169,6 +174,7 @@ _CHEAP = {
     _ATEN._to_copy,
     _PENJING.add_int8,
     _PENJING.affine_int8,
+    _PENJING.exact_product,
     _PENJING.rescale_int8,
     _PENJING.mul_int8,
     _PENJING.signed_int8,

@@ -21,7 +21,7 @@ from .weights import set_weight
 FORMAT = 1
 _REGISTERED_BY = {  # operators that importing penjing or torch alone does not register
     "quantized_decomposed": ("torch.ao.quantization.fx._decomposed",),
-    "penjing": ("..quantization.dynamic", "..quantization.learned_steps"),  # and what they import
+    "penjing": ("..exact", "..quantization.dynamic", "..quantization.learned_steps"),
 }
 _ATTRIBUTES = ("val", "origin")  # written apart; every other entry of meta is a plain value
 

@@ -11,6 +11,7 @@ from . import convolution as convolution
 from . import creation as creation
 from . import distance as distance
 from . import embedding_bag as embedding_bag
+from . import exact as exact
 from . import extrema as extrema
 from . import gathering as gathering
 from . import grid_sample as grid_sample

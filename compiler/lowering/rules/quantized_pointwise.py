@@ -12,7 +12,7 @@ from ....targets.cpu.integer_x86 import is_x86
 from ...ir.tensor_spec import TensorSpec
 from ...quantization import ops as ops
 from ..builder import KernelBuilder
-from ..math.floats import like
+from ..math.floats import like, rounded
 from ..registry import lowers
 from .gemm import broadcast_read
 from .indices import Index, compute
@@ -178,7 +178,7 @@ def dequantize(
 
     def element(at: Sequence[Index]) -> Any:
         steps = _float(x(*at)) - tirx.const(float(zero_point), "float32")
-        return cast(steps * tirx.const(scale, "float32"), out.dtype)
+        return cast(rounded(steps * tirx.const(scale, "float32")), out.dtype)
 
     return compute(out.shape, element, "dequantize")
 

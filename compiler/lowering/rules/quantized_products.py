@@ -14,6 +14,7 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from ...quantization import ops as ops
 from ..builder import KernelBuilder
+from ..math.floats import rounded
 from ..registry import lowers
 from .convolution import Total, window_products
 from .depthwise_words import column_convolution, takes_columns
@@ -83,7 +84,7 @@ def conv_int8_to_float(
     total = sums_of_windows(x, weight, *window, input_zero_point, out, kernel, bias=bias)
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return value.astype("float32") * scale(at[1])
+        return rounded(value.astype("float32") * scale(at[1]))
 
     return finished(lambda at: total(*split_index(at)), out, finish)
 
@@ -158,7 +159,7 @@ def linear_int8_to_float(
     """float32(sum_k x[...,k] * w[n,k] + bias[n]) * scale[n]."""
 
     def finish(value: Any, at: Sequence[Index]) -> Any:
-        return (value + bias(at[-1])).astype("float32") * scale(at[-1])
+        return rounded((value + bias(at[-1])).astype("float32") * scale(at[-1]))
 
     return sums_of_rows(x, weight, out, kernel, finish)
 

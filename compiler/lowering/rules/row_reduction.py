@@ -69,7 +69,13 @@ OPERATORS = {
 
 
 def row_reduce(
-    x: te.Tensor, count: int, combine: str, kernel: KernelBuilder, *, tagged: bool = True
+    x: te.Tensor,
+    count: int,
+    combine: str,
+    kernel: KernelBuilder,
+    *,
+    tagged: bool = True,
+    width: int | None = None,
 ) -> te.Tensor:
     """The last `count` axes of x reduced to none.
 
@@ -80,11 +86,13 @@ def row_reduce(
         kernel: Knows how many lanes a vector has.
         tagged: Whether rows run one after the other with the stage that reads them; else every
             step is a loop nest of its own.
+        width: How many partial results there are, a power of two up to the size of a row, where
+            the order counts; by default what suits the vectors of the target.
     """
     operator = OPERATORS[combine]
     lead, tail = shape_of(x)[: len(x.shape) - count], shape_of(x)[len(x.shape) - count :]
     size = math.prod(tail)
-    width = min(kernel.lanes(str(x.dtype)) * VECTORS, 1 << size.bit_length() - 1)
+    width = width or min(kernel.lanes(str(x.dtype)) * VECTORS, 1 << size.bit_length() - 1)
     notes = (row_notes(len(lead)) if tagged else {}) or {"schedule": "stored"}
 
     def element(row: Sequence[Index], position: Index) -> Any:
