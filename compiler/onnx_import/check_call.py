@@ -11,15 +11,16 @@ from .element_types import TORCH_DTYPES
 from .registry import STANDARD
 
 _OPTION = defs.OpSchema.FormalParameterOption
+_KIND = defs.OpSchema.AttrType
 _TYPE_OF_ATTRIBUTE = {
-    "INT": int,
-    "FLOAT": float,
-    "STRING": str,
-    "TENSOR": np.ndarray,
-    "SPARSE_TENSOR": np.ndarray,
-    "INTS": list,
-    "FLOATS": list,
-    "STRINGS": list,
+    _KIND.INT: int,
+    _KIND.FLOAT: float,
+    _KIND.STRING: str,
+    _KIND.TENSOR: np.ndarray,
+    _KIND.SPARSE_TENSOR: np.ndarray,
+    _KIND.INTS: list,
+    _KIND.FLOATS: list,
+    _KIND.STRINGS: list,
 }
 _NAMES = {
     dtype: f"tensor({TensorProto.DataType.Name(number).lower()})"
@@ -79,7 +80,7 @@ def _check_attributes(call: Call, schema: defs.OpSchema) -> None:
     for name, value in call.attributes.items():
         if name not in schema.attributes:
             raise call.refused(f"the operator has no attribute {name}")
-        kind = _TYPE_OF_ATTRIBUTE.get(schema.attributes[name].type.name)
+        kind = _TYPE_OF_ATTRIBUTE.get(schema.attributes[name].type)
         if kind is not None and not isinstance(value, kind):
             raise call.refused(f"attribute {name} is {value!r}"[:200])
     for name, attribute in schema.attributes.items():

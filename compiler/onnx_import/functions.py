@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import onnx
-from onnx import FunctionProto, ModelProto, TypeProto, helper
+from onnx import FunctionProto, ModelProto, TypeProto, helper, numpy_helper
 
 from ..errors import CompileError
 from .arrays import torch_dtype
@@ -40,11 +40,12 @@ def opsets_of(function: FunctionProto, scope: Scope) -> Mapping[str, int]:
 def body_in_schema(call: Call) -> FunctionProto | None:
     """The function that defines an operator in the standard; None where there is none."""
     try:
-        schema = onnx.defs.get_schema(call.op_type, call.opset, call.domain)
+        schema: Any = onnx.defs.get_schema(call.op_type, call.opset, call.domain)
     except onnx.defs.SchemaError:
         return None
     if schema.has_function:
-        return schema.function_body
+        body: FunctionProto = schema.function_body
+        return body
     if not schema.has_context_dependent_function:
         return None
     node = helper.make_node(
@@ -60,17 +61,15 @@ def body_in_schema(call: Call) -> FunctionProto | None:
         default=schema.since_version,
     )
     try:
-        body = schema.get_context_dependent_function_with_opset_version(
+        data = schema.get_context_dependent_function_with_opset_version(
             version, node.SerializeToString(), types
         )
     except Exception as error:  # the standard's own builder, in C++, found something missing
         raise call.refused(str(error).strip().splitlines()[0]) from error
-    return FunctionProto.FromString(body) if body else None
+    return FunctionProto.FromString(data) if data else None
 
 
 def _proto_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    from onnx import numpy_helper
-
     return {
         name: numpy_helper.from_array(value) if hasattr(value, "dtype") else value
         for name, value in attributes.items()

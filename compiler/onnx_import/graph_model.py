@@ -15,23 +15,28 @@ from .registry import Translation
 from .steps import Step, Steps, results_of, with_tensors
 
 _ODD = re.compile(r"[^\x20-\x7e]")
+# Statistics and steps: training does not change them by gradients.
+_MEASURED = {"BatchNormalization": (3, 4), "QuantizeLinear": (1,), "DequantizeLinear": (1,)}
 
 
 class GraphModel(nn.Module):
     """Calculates the outputs of a list of steps.
 
-    Weights are parameters, or buffers if they are integers or scalars, under their names in the
-    ONNX graph: for models that came from PyTorch those of the original.
+    Weights are parameters, or buffers if they are integers, scalars, statistics of batch norms or
+    steps of integers, under their names in the ONNX graph: for models that came from PyTorch those
+    of the original.
     """
 
     def __init__(self, steps: Steps) -> None:
         super().__init__()
         self._steps = steps
         self._places: dict[int, str] = {}  # name in this module, by constant
+        measured = {id(value) for step in steps.steps for value in _measured(step)}
         for value in steps.constants():
             array = value.numbers()
             if array is not None and torch_dtype(array) is not None:
-                self._places[id(value)] = _add_constant(self, value, array)
+                is_trained = value.is_weight and id(value) not in measured
+                self._places[id(value)] = _add_constant(self, value, array, is_trained)
         self._nodes = [_add_node(self, step) for step in steps.steps]
 
     def forward(self, *inputs: Any) -> Any:
@@ -65,11 +70,17 @@ class Folder(nn.Module):
     """Holds what has names with a dot behind its own."""
 
 
-def _add_constant(root: nn.Module, value: Value, array: np.ndarray) -> str:
+def _measured(step: Step) -> list[Value | None]:
+    """The operands of a step that are measured, not learned."""
+    places = _MEASURED.get(step.call.op_type, ())
+    return [step.call.inputs[place] for place in places if place < len(step.call.inputs)]
+
+
+def _add_constant(root: nn.Module, value: Value, array: np.ndarray, is_trained: bool) -> str:
     """Register a constant; its place."""
     parent, path, name = _free_place(root, value.name or "constant")
     tensor = as_tensor(array)
-    if value.is_weight and tensor.is_floating_point():
+    if is_trained and tensor.is_floating_point():
         parent.register_parameter(name, nn.Parameter(tensor))
     else:
         parent.register_buffer(name, tensor)
@@ -104,7 +115,7 @@ def _free_place(
                 module.add_module(part, Folder())
             else:
                 part += "_"
-        module = module._modules[part]
+        module = getattr(module, part)
         path.append(part)
     while hasattr(module, last):
         if folders_are_free and isinstance(module._modules.get(last), Folder):

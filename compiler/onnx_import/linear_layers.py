@@ -19,7 +19,7 @@ def join_linear_layers(steps: Steps) -> Steps:
     """The same model with linear layers in place of MatMul, MatMul and Add, and Gemm."""
     joiner = _Joiner(steps)
     joined = [joiner.join(step) for step in steps.steps]
-    return replace(steps, steps=[step for step in joined if step is not None])
+    return replace(steps, steps=[step for step in joined if step is not None]).without_dead()
 
 
 class _Joiner:
@@ -30,6 +30,12 @@ class _Joiner:
                 self._readers.setdefault(id(value), []).append(step)
         for value in leaves(steps.outputs):
             self._readers.setdefault(id(value), []).append(None)
+        rounded = {id(step.outputs[0]) for step in steps.steps if _is(step, "DequantizeLinear")}
+        self._turned = {
+            id(step.outputs[0]): step.call.inputs[0]
+            for step in steps.steps
+            if _turns_matrix(step, rounded)
+        }
         self._transposed: dict[int, Value] = {}
         self._pending: dict[int, Step] = {}  # products that wait for what is added to them
 
@@ -37,10 +43,9 @@ class _Joiner:
         """What stands in place of a step; None where a later one takes it over."""
         if _is(step, "Gemm") and self._may_transpose(step):
             return self._as_gemm(step)
-        if _is(step, "MatMul") and self._may_transpose(step):
-            x, weight = step.call.inputs
-            assert x is not None and weight is not None
-            layer = _layer(step, [x, self._transpose(weight)], step.outputs)
+        weight = self._layer_weight(step)
+        if weight is not None:
+            layer = _layer(step, [step.call.inputs[0], weight], step.outputs)
             if self._bias(step) is None:
                 return layer
             (adding,) = self._readers[id(step.outputs[0])]
@@ -52,12 +57,19 @@ class _Joiner:
             return _layer(layer, [*layer.call.inputs, bias], step.outputs)
         return step
 
+    def _layer_weight(self, step: Step) -> Value | None:
+        """The weight of [outputs, inputs] that a product has, if it is a linear layer."""
+        if not _is(step, "MatMul"):
+            return None
+        right = step.call.value(1)
+        if id(right) in self._turned:
+            return self._turned[id(right)]
+        return self._transpose(right) if self._may_transpose(step) else None
+
     def _may_transpose(self, step: Step) -> bool:
         """Whether the right operand is a weight matrix that all readers want transposed."""
-        weight = step.call.inputs[1]
-        if weight is None or not _is_parameter(weight, 2):
-            return False
-        if step.call.inputs[0] is weight or len(step.call.inputs[0].tensor.shape) < 1:
+        weight = step.call.value(1)
+        if not _is_parameter(weight, 2) or step.call.tensor(0).dim() < 1:
             return False
         return all(_wants_transposed(reader, weight) for reader in self._readers[id(weight)])
 
@@ -97,6 +109,17 @@ def _linear(call: Call) -> Tensor:
 
 def _is(step: Step, op_type: str) -> bool:
     return step.call.op_type == op_type and step.call.domain == STANDARD
+
+
+def _turns_matrix(step: Step, rounded: set[int]) -> bool:
+    """Whether a step transposes a weight matrix, or one of integers that stand for reals."""
+    if not _is(step, "Transpose"):
+        return False
+    matrix = step.call.value(0)
+    is_weight = _is_parameter(matrix, 2) or (
+        id(matrix) in rounded and step.call.tensor(0).dim() == 2
+    )
+    return is_weight and list(step.call.attributes.get("perm", (1, 0))) == [1, 0]
 
 
 def _is_parameter(value: Value, axes: int) -> bool:

@@ -17,6 +17,7 @@ from types import FrameType
 import onnx
 import torch
 
+import penjing
 from penjing import CompileError
 from penjing.compiler.onnx_import import resolve
 from penjing.compiler.onnx_import.importer import import_onnx
@@ -24,6 +25,7 @@ from penjing.compiler.onnx_import.importer import import_onnx
 from .mutations import mutated_bytes, mutated_model, seeds
 
 SECONDS_PER_CASE = 60
+TRACED = 16  # one of so many cases is not only imported
 VISITS = 2000  # a loop without an end takes ten times as long with the limit of users
 MEMORY_BYTES = 24 << 30
 
@@ -40,8 +42,10 @@ def read_case(number: int, models: list[onnx.ModelProto], folder: Path) -> str:
         imported = import_onnx(path, None, None)
         with torch.no_grad():
             imported.module(*imported.inputs)
+        if number % TRACED == 0:
+            penjing.trace(path)
     except CompileError as error:
-        return error.what
+        return error.got if "did not expect" in error.what else error.what
     return "read"
 
 

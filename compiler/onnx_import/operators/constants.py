@@ -68,9 +68,8 @@ def arange(call: Call) -> np.ndarray:
     if not np.isfinite(steps):
         raise call.refused(f"from {start} to {limit} by {step}")
     count = call.bounded(max(int(np.ceil(steps)), 0))
-    return (start.astype(wide) + np.arange(count).astype(wide) * step.astype(wide)).astype(
-        start.dtype
-    )
+    numbers: np.ndarray = start.astype(wide) + np.arange(count).astype(wide) * step.astype(wide)
+    return numbers.astype(start.dtype)
 
 
 @onnx_op("EyeLike")
