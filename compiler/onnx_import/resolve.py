@@ -19,7 +19,6 @@ from .dynamic_products import join_dynamic_products
 from .functions import body_in_schema, functions_of, opsets_of
 from .join_functions import join_functions
 from .load import Source
-from .old_operators import in_opset_7
 from .read_tensor import read_sparse, read_tensor
 from .registry import MICROSOFT, STANDARD, translation
 from .scope import Scope
@@ -115,7 +114,7 @@ class Resolver(Calculator):
         if function is not None and (own is None or call.domain not in (STANDARD, MICROSOFT)):
             return self._call_function(function, call, scope)
         if own is not None:
-            return self.apply(own, in_opset_7(self, call), names)
+            return self.apply(own, call, names)
         body = body_in_schema(call)
         if body is None:
             raise call.refused("penjing has no translation of it, and ONNX gives no function body")

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 import penjing
 from penjing import CompileError
 from penjing.compiler.ir.program import origin_of
+from penjing.compiler.onnx_import import registry
 
 from .graphs import model_of, node
 
@@ -160,3 +161,18 @@ def test_other_operator_sets_are_refused(opset: int) -> None:
 def test_shapes_are_for_onnx_models() -> None:
     with pytest.raises(CompileError, match="shapes are for ONNX"):
         penjing.trace(torch.nn.ReLU(), torch.ones(1), shapes={"n": 1})
+
+
+@pytest.mark.parametrize("op_type", ["Celu", "HardSwish", "Softmax", "LayerNormalization"])
+def test_operators_that_the_standard_defines_by_others(
+    op_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new operator with a function body in the standard works before it has a translation."""
+    inputs = "x w" if op_type == "LayerNormalization" else "x"
+    model = model_of([node(op_type, inputs, "y")], {"x": [2, 3]}, ["y"], {"w": BIAS})
+    x = torch.tensor([[1.0, -2.0, 4.0], [0.0, -0.5, 3.0]])
+    expected = penjing.trace(model).run(x)
+    monkeypatch.delitem(registry._TRANSLATIONS, ("", op_type))
+    program = penjing.trace(model)
+    assert sum(n.op == "call_function" for n in program.graph.nodes) > 1
+    torch.testing.assert_close(program.run(x), expected)

@@ -154,6 +154,12 @@ def test_operands_before_version_7_start_at_an_axis() -> None:
         call("Add", x, torch.zeros(3, 4), opset=6, broadcast=1, axis=2)
 
 
+def test_a_known_truth_beside_a_tensor_of_them() -> None:
+    x, truth = torch.tensor([True, False]), np.array(True)
+    assert call("And", x, truth).tolist() == [True, False]
+    assert call("Equal", x, truth).tolist() == [True, False]
+
+
 def test_slopes_before_version_7_are_of_channels() -> None:
     x, slope = -torch.ones(1, 2, 1, 2), torch.tensor([2.0, 3.0])
     assert call("PRelu", x, slope, opset=6).tolist() == [[[[-2.0, -2.0]], [[-3.0, -3.0]]]]

@@ -58,7 +58,7 @@ def of_two(function: Callable[[Any, Any], Tensor]) -> Translation:
 def operands(call: Call) -> tuple[Any, Any]:
     """Two inputs; a known scalar beside a tensor as a number, which is how PyTorch has it."""
     x, y = aligned(call)
-    if x.dtype is not y.dtype:
+    if x.dtype is not y.dtype or x.dtype is torch.bool:
         return x, y
     if x.dim() and not y.dim() and call.is_known(1):
         return x, call.known(1).item()
