@@ -62,13 +62,12 @@ def attention(
     if mask is not None:
         is_choice = mask.dtype == torch.bool
         scores = _masked(emit, scores, mask) if is_choice else emit("Add", scores, mask)
-    shares = emit("Softmax", scores, axis=-1)
-    if mask is not None and mask.dtype == torch.bool:
-        # PyTorch: rows that see nothing are 0, not the NaN of an empty softmax.
-        seen_any = emit.reduce("ReduceMax", emit.to(mask, torch.uint8), [len(mask.shape) - 1], True)
-        zero = emit.scalar(0, emit.dtype)
-        shares = emit("Where", emit.to(seen_any, torch.bool), shares, zero)
-    return emit("MatMul", shares, value)
+    result = emit("MatMul", emit("Softmax", scores, axis=-1), value)
+    if mask is None or mask.dtype != torch.bool:
+        return result
+    # PyTorch: rows that see nothing are 0, not the NaN of an empty softmax.
+    seen = emit.reduce("ReduceMax", emit.to(mask, torch.uint8), [len(mask.shape) - 1], True)
+    return emit("Where", emit.to(seen, torch.bool), result, emit.scalar(0, emit.dtype))
 
 
 def _masked(emit: Emitter, scores: Value, seen: Value) -> Value:
