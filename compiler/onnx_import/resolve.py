@@ -19,6 +19,7 @@ from .dynamic_products import join_dynamic_products
 from .functions import body_in_schema, functions_of, opsets_of
 from .join_functions import join_functions
 from .load import Source
+from .node_names import node_name
 from .read_tensor import read_sparse, read_tensor
 from .registry import MICROSOFT, STANDARD, translation
 from .scope import Scope
@@ -134,7 +135,7 @@ class Resolver(Calculator):
         return [inner.read(name, call.name) for name in names]
 
     def _call(self, node: NodeProto, index: int, scope: Scope) -> Call:
-        name = scope.prefix + (node.name or f"{node.op_type}_{index}")
+        name = scope.prefix + node_name(node, index)
         domain = STANDARD if node.domain == "ai.onnx" else node.domain
         if domain == STANDARD and domain not in scope.opsets:
             raise CompileError(

@@ -176,3 +176,15 @@ def test_operators_that_the_standard_defines_by_others(
     program = penjing.trace(model)
     assert sum(n.op == "call_function" for n in program.graph.nodes) > 1
     torch.testing.assert_close(program.run(x), expected)
+
+
+def test_modules_that_the_file_names_are_in_front_of_nodes() -> None:
+    """As PyTorch's newer exporter writes them, whose nodes are only numbered."""
+    model = _biased(2, 3)
+    entry = model.graph.node[0].metadata_props.add()
+    entry.key, entry.value = "pkg.torch.onnx.name_scopes", "['', 'layer1', 'layer1.0', 'add']"
+    program = penjing.trace(model)
+    first = next(node for node in program.graph.nodes if node.op == "call_function")
+    assert origin_of(first).module_path == "layer1.0./layer1/layer1.0/Add"
+    entry.value = "[[[" * 100
+    assert penjing.trace(model).output_names == ("y",)

@@ -1,0 +1,29 @@
+"""What a node is called in programs, reports and errors."""
+
+import ast
+
+from onnx import NodeProto
+
+_SCOPES = "pkg.torch.onnx.name_scopes"  # "['', 'layer1', 'layer1.0', 'conv2d']" by PyTorch
+
+
+def node_name(node: NodeProto, index: int) -> str:
+    """Its name in the file, behind the module of PyTorch that it came from if the file says so.
+
+    Nodes without a name are counted; `index` is the node's place in its graph.
+    """
+    name = node.name or f"{node.op_type}_{index}"
+    module = _module_of(node)
+    return f"{module}.{name}" if module else name
+
+
+def _module_of(node: NodeProto) -> str:
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES:
+            try:
+                scopes = ast.literal_eval(entry.value)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                return ""
+            is_list = isinstance(scopes, list) and all(isinstance(s, str) for s in scopes)
+            return scopes[-2] if is_list and len(scopes) > 1 else ""
+    return ""
