@@ -92,7 +92,8 @@ def _reduction(sch: Any, stage: Stage, target: Target, first: int, parallel: boo
     fusable = min(_fusable(stage), len(spatial))
     if fusable > 1:
         spatial = [*spatial[:-fusable], sch.fuse(*spatial[-fusable:])]
-    vectorizes = _vectorizes(stage)
+    is_alone = int(sch.get(spatial[-1]).extent) == 1  # TVM drops such loops
+    vectorizes = _vectorizes(stage) and not is_alone
     if vectorizes:
         vectors, inner = _split_vectors(sch, spatial[-1], target.lanes(_bits(stage)))
         sch.reorder(*reduce, vectors, inner)

@@ -125,6 +125,7 @@ def test_products(dtype: torch.dtype) -> None:
     check(aten.prod.default, x)
     check(aten.prod.dim_int, x, 1)
     check(aten.prod.dim_int, x, -1, True)
+    check(aten.prod.dim_int, x[:, :1, :1], 0, True)  # one result
 
 
 def test_result_dtype_is_the_one_of_the_sum() -> None:
