@@ -15,7 +15,6 @@ from .values import add_constant
 _ATEN = torch.ops.aten
 _PENJING = torch.ops.penjing
 _SUMS = {_ATEN.add.Tensor, _ATEN.sub.Tensor, _ATEN.rsub.Scalar}
-_PRODUCTS = {_ATEN.matmul.default, _ATEN.dropout.default}
 
 
 def make_exact(program: Program) -> int:
@@ -88,7 +87,7 @@ def _function(target: OpOverload) -> Callable[[Program, Node], Node]:
 
 def _softmax(program: Program, node: Node) -> Node | None:
     """One that attention of real numbers multiplies stays, to be part of that."""
-    if any(user.target in _PRODUCTS for user in node.users):
+    if any(user.target is _ATEN.matmul.default for user in node.users):
         return None
     given = arguments_of(node)
     rank = len(shape_of(node))

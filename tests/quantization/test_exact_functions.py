@@ -30,7 +30,7 @@ SHIFTS = st.sampled_from([0.0, -0.0, 3.0, -1e4])
 def check(operator: OpOverload, *arguments: Any) -> Tensor:
     """Kernel and eager definition give the same bytes, signs of zeros included."""
     plain = [each.tensor if isinstance(each, Weight) else each for each in arguments]
-    wanted = operator(*plain)
+    wanted: Tensor = operator(*plain)
     with FakeTensorMode() as mode:
         fakes = [mode.from_tensor(x) if isinstance(x, Tensor) else x for x in plain]
         fake = operator(*fakes)
@@ -136,6 +136,13 @@ def test_sums_are_those_of_the_definition() -> None:
     sums = [sums[i] + sums[i + 4] for i in range(4)]
     sums = [sums[i] + sums[i + 2] for i in range(2)]
     assert row_sum(x).item() == ((sums[0] + sums[1]) + x[40]).item()
+
+
+def test_samples_of_a_batch_are_computed_alone() -> None:
+    x = rows(3, 4, 37)
+    for name in (*FUNCTIONS, "softmax", "mean"):
+        operator = getattr(penjing, f"exact_{name}")
+        assert torch.equal(torch.vmap(operator)(x), torch.stack([operator(each) for each in x]))
 
 
 @pytest.mark.parametrize("n", [1, 16, 100, 384])

