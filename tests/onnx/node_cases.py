@@ -70,9 +70,9 @@ class NodeCase:
 @cache
 def node_cases(*ops: str) -> tuple[NodeCase, ...]:
     """All tests whose model is one node with one of these operators; functions not expanded."""
-    found = [case for case in _collected(ops) if "_expanded" not in case.name]
+    found = [_as_case(case) for case in _collected(ops) if "_expanded" not in case.name]
     single = [case for case in found if len(case.model.graph.node) == 1]
-    return tuple(_as_case(case) for case in single if case.model.graph.node[0].op_type in ops)
+    return tuple(case for case in single if case.node.op_type in ops)
 
 
 def compiled_dtypes_only(cases: Iterable[NodeCase]) -> list[NodeCase]:

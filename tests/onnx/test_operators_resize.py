@@ -76,14 +76,17 @@ def check(
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 def test_nearest(coordinates: str, rounding: str) -> None:
     for sizes in ((1, 2, 13, 5), (1, 2, 14, 20), (1, 2, 3, 1)):
-        way = {"coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
+        way: dict[str, Any] = {
+            "coordinate_transformation_mode": coordinates,
+            "nearest_mode": rounding,
+        }
         check((1, 2, 7, 10), sizes=sizes, mode="nearest", **way)
 
 
 @pytest.mark.parametrize("coordinates", [HALF, ALIGN, ASYMMETRIC, "pytorch_half_pixel"])
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
 def test_interpolation(coordinates: str, mode: str) -> None:
-    way = {"coordinate_transformation_mode": coordinates, "mode": mode}
+    way: dict[str, Any] = {"coordinate_transformation_mode": coordinates, "mode": mode}
     for sizes in ((1, 2, 13, 5), (1, 2, 14, 20), (1, 2, 3, 1)):
         check((1, 2, 7, 10), sizes=sizes, **way)
     for scales in ((1, 1, 2.0, 2.0), (1, 1, 1.7, 0.6)):
@@ -93,7 +96,7 @@ def test_interpolation(coordinates: str, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
 @pytest.mark.parametrize("exclude", [0, 1])
 def test_antialias(mode: str, exclude: int) -> None:
-    way = {"mode": mode, "antialias": 1, "exclude_outside": exclude}
+    way: dict[str, Any] = {"mode": mode, "antialias": 1, "exclude_outside": exclude}
     check((1, 2, 17, 30), sizes=(1, 2, 6, 11), opset=18, **way)
 
 
@@ -111,5 +114,5 @@ def test_version_10_has_no_coordinates(mode: str) -> None:
 
 @pytest.mark.parametrize("opset", [11, 13, 18])
 def test_what_pytorch_exports(opset: int) -> None:
-    way = {"coordinate_transformation_mode": ASYMMETRIC, "nearest_mode": "floor"}
+    way: dict[str, Any] = {"coordinate_transformation_mode": ASYMMETRIC, "nearest_mode": "floor"}
     check((1, 2, 7, 10), scales=(1, 1, 2.0, 2.0), opset=opset, mode="nearest", **way)

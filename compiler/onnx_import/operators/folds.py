@@ -3,6 +3,7 @@
 from math import prod
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,7 +25,7 @@ def columns_to_image(call: Call) -> Tensor:
     if not len(block) == len(strides) == len(dilations) == rank == len(pads) // 2 or x.dim() != 3:
         raise call.refused(f"blocks {block} of an image of shape {image}")
     if rank == 2 and pads[:2] == pads[2:]:
-        return functional.fold(x, image, block, dilations, pads[:2], strides)
+        return torch.ops.aten.col2im(x, image, block, dilations, pads[:2], strides)  # type: ignore[no-any-return]
     padded = [size + pads[at] + pads[at + rank] for at, size in enumerate(image)]
     places = _block_places(padded, block, strides, dilations)
     if x.shape[1] % prod(block) or x.shape[2] != places.size // prod(block):
@@ -32,8 +33,10 @@ def columns_to_image(call: Call) -> Tensor:
     rows = x.reshape(x.shape[0], x.shape[1] // prod(block), places.size)
     summed = rows.new_zeros(*rows.shape[:2], prod(padded))
     summed = summed.index_add(2, as_tensor(places.reshape(-1)), rows)
-    inside = tuple(slice(pads[at], pads[at] + size) for at, size in enumerate(image))
-    return summed.reshape(*rows.shape[:2], *padded)[(..., *inside)]
+    summed = summed.reshape(*rows.shape[:2], *padded)
+    for at, size in enumerate(image):
+        summed = summed.narrow(2 + at, pads[at], size)
+    return summed
 
 
 @onnx_op("AffineGrid")

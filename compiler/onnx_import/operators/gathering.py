@@ -22,7 +22,7 @@ def gather(call: Call) -> Tensor:
         return _gather_known(call, x, axis, call.known(1))
     if axis == 0 and x.dim() == 2 and x.is_floating_point():
         return functional.embedding(from_start(index, x.shape[0]), x)
-    return x[(*(slice(None),) * axis, index)]
+    return torch.ops.aten.index.Tensor(x, [*[None] * axis, index])  # type: ignore[no-any-return]
 
 
 @onnx_op("GatherElements")
@@ -114,7 +114,8 @@ def _pick(x: Tensor, axis: int, places: np.ndarray) -> Tensor:
     steps = set(np.diff(places).tolist())
     if len(places) and len(steps) <= 1 and min(steps, default=1) > 0:
         step = steps.pop() if steps else 1
-        return torch.ops.aten.slice.Tensor(x, axis, int(places[0]), int(places[-1]) + 1, step)
+        first, end = int(places[0]), int(places[-1]) + 1
+        return torch.ops.aten.slice.Tensor(x, axis, first, end, step)  # type: ignore[no-any-return]
     return torch.index_select(x, axis, as_tensor(places))
 
 

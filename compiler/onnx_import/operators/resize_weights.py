@@ -37,23 +37,26 @@ def source_places(axis: Axis, coordinates: str, dtype: type[np.floating]) -> Pla
     x, scale = np.arange(axis.after).astype(dtype), dtype(axis.scale)
     half = dtype(0.5)
     last_before, last_after = dtype(axis.before - 1), dtype(max(axis.after - 1, 1))
+    found: Places | None = None
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and axis.after > 1):
-        return (x + half) / scale - half
-    if coordinates == "half_pixel_symmetric":
+        found = (x + half) / scale - half
+    elif coordinates == "pytorch_half_pixel":
+        found = x
+    elif coordinates == "half_pixel_symmetric":
         adjustment = dtype(axis.after) / (scale * dtype(axis.before))
-        return dtype(axis.before) / 2 * (1 - adjustment) + (x + half) / scale - half
-    if coordinates == "asymmetric":
-        return x / scale
-    if coordinates == "align_corners":
-        return x * last_before / last_after
-    if coordinates == "tf_half_pixel_for_nn":
-        return (x + half) / scale
-    if coordinates == "tf_crop_and_resize":
-        start, end = dtype(axis.start), dtype(axis.end)
-        if axis.after == 1:
-            return (start + end) * half * last_before + x
-        return start * last_before + x * (end - start) * last_before / last_after
-    return x if coordinates == "pytorch_half_pixel" else None
+        found = dtype(axis.before) / 2 * (1 - adjustment) + (x + half) / scale - half
+    elif coordinates == "asymmetric":
+        found = x / scale
+    elif coordinates == "align_corners":
+        found = x * last_before / last_after
+    elif coordinates == "tf_half_pixel_for_nn":
+        found = (x + half) / scale
+    elif coordinates == "tf_crop_and_resize" and axis.after == 1:
+        found = (dtype(axis.start) + dtype(axis.end)) * half * last_before + x
+    elif coordinates == "tf_crop_and_resize":
+        length = dtype(axis.end) - dtype(axis.start)
+        found = dtype(axis.start) * last_before + x * length * last_before / last_after
+    return found
 
 
 def nearest_places(places: Places, axis: Axis, rounding: str) -> Places | None:
@@ -77,12 +80,14 @@ def torch_nearest_places(axis: Axis, *, exact: bool) -> Places:
     """The indices that `interpolate` reads with mode "nearest" or "nearest-exact"."""
     step = np.float32(axis.before) / np.float32(axis.after)
     x = np.arange(axis.after).astype(np.float32) + np.float32(0.5 if exact else 0)
-    return np.minimum(np.floor(x * step), axis.before - 1).astype(np.int64)
+    places: Places = np.minimum(np.floor(x * step), axis.before - 1).astype(np.int64)
+    return places
 
 
 def linear_filter(distance: np.ndarray) -> np.ndarray:
     """Weights of two neighbors."""
-    return np.maximum(1 - np.abs(distance), 0)
+    found: np.ndarray = np.maximum(1 - np.abs(distance), 0)
+    return found
 
 
 def cubic_filter(a: float) -> _Filter:
@@ -135,4 +140,5 @@ def torch_antialias_matrix(axis: Axis, kernel: _Filter, radius: int) -> np.ndarr
     last = np.minimum((centers + reach + 0.5).astype(np.int64), axis.before)
     inside = (elements >= first) & (elements < last)
     weights = np.where(inside, kernel((elements - centers + 0.5) * squeeze), 0)
-    return weights / weights.sum(1, keepdims=True)
+    matrix: np.ndarray = weights / weights.sum(1, keepdims=True)
+    return matrix
