@@ -6,6 +6,7 @@ PyTorch functions that passes and kernels know.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from onnx import NodeProto, TensorProto, helper
 
@@ -126,7 +127,7 @@ def _is_square(graph: Wiring, name: str, x: str) -> bool:
 
 
 def _joined(
-    last: NodeProto, op_type: str, inputs: list[str], named: NodeProto, **attributes: float
+    last: NodeProto, op_type: str, inputs: list[str], named: NodeProto, **attributes: Any
 ) -> _Match:
     name = named.name or last.name
     output = last.output[0]

@@ -21,7 +21,8 @@ class Block(nn.Module):
         self.norm, self.wide, self.narrow = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.narrow(nn.functional.gelu(self.wide(self.norm(x))))
+        added: torch.Tensor = self.narrow(nn.functional.gelu(self.wide(self.norm(x))))
+        return x + added
 
 
 def test_exported_functions_are_found(tmp_path: Path) -> None:

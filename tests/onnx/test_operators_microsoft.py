@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from penjing.compiler.onnx_import.arrays import as_tensor
 from penjing.compiler.onnx_import.call import Call, Value
 from penjing.compiler.onnx_import.registry import translation
 
-from .node_cases import as_tensor
 from .single_node import Inputs, check, integers, number, reals
 
 X = reals(2, 5, 8)

@@ -32,7 +32,9 @@ def test_node_case(case: NodeCase, with_known_parameters: bool) -> None:
     op = case.node.op_type
     known = _PARAMETERS.get(op, ()) if with_known_parameters else ()
     inputs = [
-        replace(value, known=value.tensor.numpy()) if value and index in known else value
+        replace(value, known=value.tensor.numpy())
+        if value and value.tensor is not None and index in known
+        else value
         for index, value in enumerate(call.inputs)
     ]
     function = translation(case.node.domain, op)

@@ -38,10 +38,11 @@ class Network(nn.Module):
         y = functional.relu6(self.depthwise(x))
         y = torch.sigmoid(self.norm(self.pointwise(y)))
         joined = torch.cat([x + y, y], 1)[:, 4:12]
-        return self.last(functional.avg_pool2d(joined, 2).mean((2, 3)))
+        result: torch.Tensor = self.last(functional.avg_pool2d(joined, 2).mean((2, 3)))
+        return result
 
 
-class Samples(CalibrationDataReader):
+class Samples(CalibrationDataReader):  # type: ignore[misc]
     """Random images."""
 
     def __init__(self) -> None:

@@ -91,14 +91,17 @@ def _results(
         steps = zip(images, strides, strict=True)
         counts = [int(size) for size in wanted] or [image * step for image, step in steps]
         lengths = zip(full, more, counts, strict=True)
-        totals = [max(size + end - count, 0) for size, end, count in lengths]
+        totals = [size + end - count for size, end, count in lengths]
+        if not wanted and min(totals) < 0:
+            raise call.refused(f"windows smaller than their strides {strides}, {auto_pad}")
+        totals = [max(total, 0) for total in totals]
         begins, _ = halves(call, totals, auto_pad if is_same else "SAME_LOWER")
         return begins, counts
     pads = call.attribute("pads", [0] * 2 * rank) if auto_pad != "VALID" else [0] * 2 * rank
     if len(pads) != 2 * rank:
         raise call.refused(f"attribute pads is {pads} for images of {rank} axes")
-    lengths = zip(full, more, pads[:rank], pads[rank:], strict=True)
-    counts = [size + end - before - after for size, end, before, after in lengths]
+    sides = zip(full, more, pads[:rank], pads[rank:], strict=True)
+    counts = [size + end - before - after for size, end, before, after in sides]
     if min(counts) < 1:
         raise call.refused(f"padding {pads} leaves nothing of {full} results")
     return list(pads[:rank]), counts

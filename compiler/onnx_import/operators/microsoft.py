@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ...quantization import packed_weights as packed_weights  # registers dequantize_groups
 from ..call import Call
-from ..registry import MICROSOFT, onnx_op
+from ..registry import MICROSOFT, Translation, onnx_op
 from .attention import rotated, split_heads
 from .convolution import convolved
 from .normalization import normalized, root_mean_square
@@ -19,7 +19,7 @@ from .products import gemm
 _MOST_BITS = 8
 
 
-def microsoft(*names: str) -> Callable[[Callable[[Call], object]], Callable[[Call], object]]:
+def microsoft(*names: str) -> Callable[[Translation], Translation]:
     """Register a translation in the domain "com.microsoft"."""
     return onnx_op(*names, domain=MICROSOFT)
 

@@ -13,7 +13,15 @@ from ..call import Call
 from ..registry import MICROSOFT, onnx_op
 from .pooling import mean_of_windows
 from .quantization import dynamic_quantize_linear
-from .quantized import DECOMPOSED, Steps, dequantized, from_integers, quantized
+from .quantized import (
+    DECOMPOSED,
+    Steps,
+    dequantize_channels,
+    dequantize_tensor,
+    dequantized,
+    from_integers,
+    quantized,
+)
 from .windows import windows_of
 
 _LEAST_STEP = float(torch.finfo(torch.float32).eps)  # for values that are all 0
@@ -134,7 +142,8 @@ def _rounded(x: Tensor) -> Tensor:
     step, zero_point = DECOMPOSED.choose_qparams.tensor(x, *options, _LEAST_STEP, torch.int8)
     steps = step, zero_point, *options, torch.int8
     integers = DECOMPOSED.quantize_per_tensor.tensor(x, *steps)
-    return DECOMPOSED.dequantize_per_tensor.tensor(integers, *steps)
+    result: Tensor = DECOMPOSED.dequantize_per_tensor.tensor(integers, *steps)
+    return result
 
 
 def _weight_of_layer(call: Call) -> Tensor | None:
@@ -150,15 +159,12 @@ def _weight_of_layer(call: Call) -> Tensor | None:
     if not _fits(centered):
         return None
     turned, scales = integers.to(torch.int8).t(), call.tensor(2)
-    limits = torch.iinfo(torch.int8)
-    options = limits.min, limits.max, torch.int8
     if scales.numel() == 1 and call.is_known(2):
-        scale = float(call.known(2).item())
-        return DECOMPOSED.dequantize_per_tensor(turned, scale, 0, *options)
+        return dequantize_tensor(turned, float(call.known(2).item()), 0)
     if scales.numel() != len(turned):
         return None
     zeros = torch.zeros(len(turned), dtype=torch.int64)
-    return DECOMPOSED.dequantize_per_channel(turned, scales.reshape(-1), zeros, 0, *options)
+    return dequantize_channels(turned, scales.reshape(-1), zeros, 0)
 
 
 def _fits(weight: np.ndarray) -> bool:

@@ -22,8 +22,9 @@ def batch_normalization(call: Call) -> Tensor | tuple[Tensor, ...]:
         return _train(call, x, scale, bias, mean, variance)
     if sum(call.outputs_wanted) > 1:
         raise call.refused("statistics of the batch are wanted, which training alone has")
-    given = (value.to(x.dtype) for value in (mean, variance, scale, bias))
-    return functional.batch_norm(x, *given, training=False, eps=epsilon)
+    mean, variance = mean.to(x.dtype), variance.to(x.dtype)
+    scale, bias = scale.to(x.dtype), bias.to(x.dtype)
+    return functional.batch_norm(x, mean, variance, scale, bias, training=False, eps=epsilon)
 
 
 def _train(
@@ -78,9 +79,11 @@ def normalized(
 ) -> Tensor:
     """`x` with mean 0 and variance 1 over the axes from `axis` on, then scaled and moved."""
     features, epsilon = list(x.shape[first_axis(call, x, axis) :]), call.attribute("epsilon", 1e-5)
-    given = [None if value is None else as_features(value, features) for value in (scale, bias)]
-    if (scale is None) == (given[0] is None) and (bias is None) == (given[1] is None):
-        return functional.layer_norm(x, features, *given, epsilon)
+    weight, added = (
+        None if value is None else as_features(value, features) for value in (scale, bias)
+    )
+    if (scale is None) == (weight is None) and (bias is None) == (added is None):
+        return functional.layer_norm(x, features, weight, added, epsilon)
     result = functional.layer_norm(x, features, None, None, epsilon)
     result = result if scale is None else result * scale
     return result if bias is None else result + bias

@@ -59,8 +59,8 @@ def _least(x: Tensor) -> float | int:
 def _max_with_places(call: Call, x: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
     """Maxima and where they are: in the whole tensor, its last axis or its first one inner."""
     wide = windows.reaching()
-    padded = wide.padded(x, _least(x))
-    values, places = _PLACES[wide.rank](padded, wide.sizes, wide.strides, 0, wide.dilations)
+    padded, none = wide.padded(x, _least(x)), [0] * wide.rank
+    values, places = _PLACES[wide.rank](padded, wide.sizes, wide.strides, none, wide.dilations)
     along = []  # the place along each axis of the image
     for axis in reversed(range(wide.rank)):
         size = padded.shape[2 + axis]

@@ -89,18 +89,32 @@ def from_integers(x: Tensor, steps: Steps, *, is_weight: bool = False) -> Tensor
     """The real numbers that integers stand for."""
     if x.dtype not in _TYPES:
         raise steps.call.refused(f"integers of {x.dtype}")
-    limits = torch.iinfo(x.dtype)
     if x.dtype in _INTEGERS and steps.is_usual():
         if (known := steps.known_number()) is not None:
-            options = *known, limits.min, limits.max, x.dtype
-            return DECOMPOSED.dequantize_per_tensor(x, *options)
+            return dequantize_tensor(x, *known)
         channels = steps.of_channels(x) if is_weight else None
         if channels is not None:
-            return DECOMPOSED.dequantize_per_channel(x, *channels, limits.min, limits.max, x.dtype)
+            return dequantize_channels(x, *channels)
     scale, moved = steps.along(x, steps.scale), x.to(torch.int32)
     if steps.call.has(steps.zero_point):
         moved = moved - steps.along(x, steps.zero_point).to(torch.int32)
     return moved.to(scale.dtype) * scale
+
+
+def dequantize_tensor(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    """Integers of 8 bits with one scale, as the integer passes know it."""
+    limits = torch.iinfo(x.dtype)
+    options = scale, zero_point, limits.min, limits.max, x.dtype
+    result: Tensor = DECOMPOSED.dequantize_per_tensor(x, *options)
+    return result
+
+
+def dequantize_channels(x: Tensor, scales: Tensor, zero_points: Tensor, axis: int) -> Tensor:
+    """Integers of 8 bits with a scale for each index on an axis, as the integer passes know it."""
+    limits = torch.iinfo(x.dtype)
+    options = scales, zero_points, axis, limits.min, limits.max, x.dtype
+    result: Tensor = DECOMPOSED.dequantize_per_channel(x, *options)
+    return result
 
 
 def quantized(
@@ -130,10 +144,14 @@ def to_integers(
     limits = torch.iinfo(dtype)
     if dtype in _INTEGERS and steps.is_usual() and value.dtype is torch.float32:
         if (known := steps.known_number()) is not None:
-            return DECOMPOSED.quantize_per_tensor(value, *known, limits.min, limits.max, dtype)
+            options = limits.min, limits.max, dtype
+            rounded: Tensor = DECOMPOSED.quantize_per_tensor(value, *known, *options)
+            return rounded
         channels = steps.of_channels(value) if is_weight else None
         if channels is not None:
-            return DECOMPOSED.quantize_per_channel(value, *channels, limits.min, limits.max, dtype)
+            options = limits.min, limits.max, dtype
+            integers: Tensor = DECOMPOSED.quantize_per_channel(value, *channels, *options)
+            return integers
     scale = steps.along(value, steps.scale)
     rounded = torch.round(value.to(scale.dtype) / scale)
     if call.has(steps.zero_point):

@@ -34,10 +34,14 @@ def activations_of(
     alphas = iter(call.attribute("activation_alpha", [0.0] * 0))
     betas = iter(call.attribute("activation_beta", [0.0] * 0))
     clip = call.attribute("clip", 0.0)
-    functions = [_clipped(_activation(call, name, alphas, betas), clip) for name in names]
-    if len(functions) % len(usual):
+    if len(names) % len(usual):
         raise call.refused(f"attribute activations is {names}")
-    return functions
+    functions = [_activation(call, name, alphas, betas) for name in names]
+    # as in onnxruntime, sums are clipped, and the cell of LSTM, the third kind, is not
+    return [
+        _clipped(function, clip) if index % len(usual) < 2 else function
+        for index, function in enumerate(functions)
+    ]
 
 
 def _clipped(function: Function, clip: float) -> Function:

@@ -24,7 +24,8 @@ def discrete_fourier_transform(call: Call) -> Tensor:
     if not is_inverse:
         return _transformed(call, signal, size, axis, is_half)
     if is_half:
-        return torch.fft.irfft(signal, size, axis).unsqueeze(-1)
+        real: Tensor = torch.fft.irfft(signal, size, axis)
+        return real.unsqueeze(-1)
     return torch.view_as_real(torch.fft.ifft(signal, size, axis))
 
 

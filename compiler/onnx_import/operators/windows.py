@@ -66,7 +66,7 @@ class Windows:
         places = first[:, None] + np.arange(self.sizes[axis]) * self.dilations[axis]
         low = -self.begins[axis] if with_padding else 0
         high = self.images[axis] + (self.ends[axis] if with_padding else 0)
-        return ((places >= low) & (places < high)).sum(1)
+        return np.asarray(((places >= low) & (places < high)).sum(1))
 
 
 def each_axis(call: Call, name: str, default: int, rank: int) -> list[int]:
