@@ -83,6 +83,11 @@ def test_quantize_minilm(tmp_path: Path) -> None:
     assert sizes[2] < sizes[1]
 
 
+def test_onnx_surgery(tmp_path: Path) -> None:
+    printed = run(tmp_path, "onnx_surgery.py")
+    assert printed == "2 activations swapped, 6 nodes left\n32 features\nlength 1.0000\n"
+
+
 def test_custom_pass(tmp_path: Path) -> None:
     printed = run(tmp_path, "custom_pass.py")
     exact, approximate = (float(text) for text in re.findall(r"largest error (\S+)", printed))
