@@ -1,8 +1,7 @@
 """Which nodes of an ONNX graph matter, in an order in which they can be calculated."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout
-from io import StringIO
+from graphlib import CycleError, TopologicalSorter
 
 import onnx_graphsurgeon as gs
 from onnx import AttributeProto, GraphProto, NodeProto
@@ -26,31 +25,19 @@ def clean(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]
     def tensor(name: str) -> gs.Variable:
         return tensors.setdefault(name, gs.Variable(name))
 
-    wired = {
-        str(index): gs.Node(
+    wired = [
+        gs.Node(
             op="node",
             name=str(index),
             inputs=[tensor(name) for name in read_names(node)],
             outputs=[tensor(name) for name in node.output if name],
         )
         for index, node in enumerate(nodes)
-    }
-    graph = gs.Graph(nodes=list(wired.values()), outputs=[tensor(name) for name in set(outputs)])
+    ]
+    graph = gs.Graph(nodes=wired, outputs=[tensor(name) for name in set(outputs)])
     graph.cleanup()
     needed = [nodes[int(node.name)] for node in graph.nodes]
-    if _is_sorted(needed):
-        return needed
-    try:
-        with redirect_stdout(StringIO()):  # where graphsurgeon says what it also raises
-            graph.toposort()
-    except Exception as error:  # of a class that graphsurgeon does not export, or too deep
-        raise CompileError(
-            "the nodes of the ONNX graph depend on each other in a circle",
-            at=needed[0].name or needed[0].output[0],
-            got=f"{len(needed)} nodes that no order suits",
-            fix="export the model again; onnx.checker.check_model says more",
-        ) from error
-    return [nodes[int(node.name)] for node in graph.nodes]
+    return needed if _is_sorted(needed) else _sorted(needed)
 
 
 def read_names(node: NodeProto) -> list[str]:
@@ -101,3 +88,22 @@ def _is_sorted(nodes: Sequence[NodeProto]) -> bool:
             return False
         later.difference_update(node.output)
     return True
+
+
+def _sorted(nodes: Sequence[NodeProto]) -> list[NodeProto]:
+    """The nodes, producers first. Graphsurgeon does so by recursion, as deep as the graph is."""
+    producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    sources = {
+        index: {producers[name] for name in read_names(node) if name in producers}
+        for index, node in enumerate(nodes)
+    }
+    try:
+        return [nodes[index] for index in TopologicalSorter(sources).static_order()]
+    except CycleError as error:
+        circle = [nodes[index] for index in error.args[1][:-1]]
+        raise CompileError(
+            "nodes of the ONNX graph depend on each other in a circle",
+            at=circle[0].name or circle[0].output[0],
+            got=" <- ".join(node.name or node.op_type for node in circle[:8]),
+            fix="export the model again; onnx.checker.check_model says more",
+        ) from error

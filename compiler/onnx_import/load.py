@@ -48,6 +48,7 @@ def load(model: Any) -> Source:
         import onnx_graphsurgeon
 
         model = onnx_graphsurgeon.export_onnx(model, do_type_check=False)
+    _check_names(model)
     if not model.HasField("graph"):
         raise CompileError("the ONNX model holds no graph", fix="export the model again")
     return Source(model, folder, read_opsets(model.opset_import, "the model"))
@@ -88,3 +89,12 @@ def _parse(path: Path) -> ModelProto:
             got=str(error).strip().splitlines()[0] if str(error).strip() else "",
             fix="export it again, or copy it again; git-lfs: fetch the file, not its pointer",
         ) from error
+
+
+def _check_names(model: ModelProto) -> None:
+    """Protobuf gives names that are no text as bytes, which nothing behind it expects."""
+    for graph in (model.graph, *model.functions):
+        for node in graph.node:
+            names = (node.op_type, node.domain, node.name, *node.input, *node.output)
+            if not all(isinstance(name, str) for name in names):
+                raise CompileError("a name in the ONNX model is no text", got=str(names))
