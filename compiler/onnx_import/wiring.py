@@ -10,6 +10,7 @@ from .clean import read_names
 from .read_tensor import read_tensor
 from .registry import STANDARD
 
+_MOST_COPIES = 10
 _LEAST_INPUTS = {"Constant": 0, **dict.fromkeys(("Add", "Div", "Mul", "Pow", "Sub"), 2)}
 
 
@@ -52,6 +53,7 @@ class Wiring:
 
     def number(self, name: str) -> float | None:
         """A value that is one constant number; None for other values."""
+        name = self._original(name)
         tensor = self._weights.get(name)
         node = self.giver(name, "Constant")
         if node is not None:
@@ -65,8 +67,17 @@ class Wiring:
 
     def vector_size(self, name: str) -> int | None:
         """The length of a weight that is a vector; None for other values."""
-        tensor = self._weights.get(name)
+        tensor = self._weights.get(self._original(name))
         return None if tensor is None or len(tensor.dims) != 1 else int(tensor.dims[0])
+
+    def _original(self, name: str) -> str:
+        """What a value is a copy of; exporters write copies of weights that are equal."""
+        for _ in range(_MOST_COPIES):
+            node = self.giver(name, "Identity")
+            if node is None:
+                break
+            name = node.input[0]
+        return name
 
     def times(self, node: NodeProto, number: float) -> str | None:
         """The other factor of a product with a number; None if the node is no such product."""

@@ -9,10 +9,12 @@ import torch
 from onnx import helper
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+import penjing.compiler.onnx_import.operators as operators
 from penjing.compiler.onnx_import.arrays import as_tensor
 from penjing.compiler.onnx_import.call import Call, Value
 from penjing.compiler.onnx_import.registry import translation
 
+assert operators  # importing them registers them
 Inputs = list[np.ndarray | None]
 _OPSET = 17
 _REFUSALS = (errors.Fail, errors.InvalidArgument, errors.RuntimeException, errors.NotImplemented)

@@ -109,6 +109,13 @@ def test_layer_norm_is_found() -> None:
     assert list(last.input) == ["x", "weight", "bias"]
 
 
+def test_copies_of_weights_are_weights() -> None:
+    """Exporters write copies of equal weights as nodes."""
+    copy = helper.make_node("Identity", ["weight"], ["copy"])
+    *_, last = join_functions([copy, *layer_norm(weight="copy")], ["y"], [*WEIGHTS, *VECTORS])
+    assert list(last.input) == ["x", "copy", "bias"]
+
+
 @pytest.mark.parametrize("change", [{"centered": "x"}, {"eps": "z"}, {"weight": "z"}])
 def test_what_is_no_layer_norm_stays(change: dict[str, str]) -> None:
     nodes = layer_norm(**change)

@@ -145,8 +145,9 @@ def skip_simplified_layer_normalization(call: Call) -> tuple[Tensor | None, ...]
 
 
 def _summed(call: Call, bias: Tensor | None) -> Tensor:
-    total = call.tensor(0) + call.tensor(1)
-    return total if bias is None else total + bias
+    """The bias first: it belongs to the layer before."""
+    x = call.tensor(0) if bias is None else call.tensor(0) + bias
+    return x + call.tensor(1)
 
 
 def _norm_results(call: Call, result: Tensor, total: Tensor) -> tuple[Tensor | None, ...]:
