@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .arrays import as_tensor, torch_dtype
 from .call import Call, Value
+from .node_names import dotted
 from .registry import Translation
 from .steps import Step, Steps, results_of, with_tensors
 
@@ -52,7 +53,7 @@ class GraphModel(nn.Module):
 
 
 class Node(nn.Module):
-    """One node. Its class is named like the operator, its place in the model like the node.
+    """One node. Its class is named like the operator, its place in the model by the node's name.
 
     That is how programs, reports and errors get the names of the ONNX graph.
     """
@@ -91,7 +92,7 @@ def _add_node(root: nn.Module, step: Step) -> str:
     """Register the module of a step; its place. It takes over a folder of the same name."""
     kind = type(_ODD.sub("_", step.call.op_type) or "Node", (Node,), {})
     node = kind(step.translation)
-    parent, path, name = _free_place(root, step.call.name, folders_are_free=True)
+    parent, path, name = _free_place(root, dotted(step.call.name), folders_are_free=True)
     folder = parent._modules.get(name)
     if folder is not None:
         node._modules, node._buffers = folder._modules, folder._buffers

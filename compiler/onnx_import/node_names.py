@@ -17,6 +17,21 @@ def node_name(node: NodeProto, index: int) -> str:
     return f"{module}.{name}" if module else name
 
 
+def dotted(name: str) -> str:
+    """A node that PyTorch named, as modules are named: "/a/a.0/conv/Conv" is "a.0.conv.Conv".
+
+    The name of a module in a list begins with that of the list. Other names stay as they are.
+    """
+    if not name.startswith("/"):
+        return name
+    parts: list[str] = []
+    for part in filter(None, name.split("/")):
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
+
+
 def _module_of(node: NodeProto) -> str:
     for entry in node.metadata_props:
         if entry.key == _SCOPES:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from .call import Value
+from .node_names import dotted
 from .steps import Step, Steps
 
 _MADE_UP = re.compile(r"onnx::\w+_\d+")  # PyTorch's exporter, for weights that it transposed
@@ -33,24 +34,9 @@ def name_weights(steps: Steps) -> Steps:
 
 def _name(step: Step, index: int) -> str:
     """The name that a weight has in the module that the node came from; "" if none is known."""
-    path = module_path(step.call.name)
+    path = dotted(step.call.name).rpartition(".")[0] if step.call.name.startswith("/") else ""
     role = _ROLES.get(index) if step.call.op_type in _LAYERS else None
     return f"{path}.{role}" if path and role else ""
-
-
-def module_path(node_name: str) -> str:
-    """The module of a node that PyTorch named: "/a/a.0/conv/Conv" is of "a.0.conv".
-
-    The name of a module in a list begins with that of the list.
-    """
-    if not node_name.startswith("/"):
-        return ""
-    parts: list[str] = []
-    for part in node_name[1:].split("/")[:-1]:
-        if parts and part.startswith(f"{parts[-1]}."):
-            parts.pop()
-        parts.append(part)
-    return ".".join(parts)
 
 
 def _with_values(step: Step, renamed: dict[int, Value]) -> Step:

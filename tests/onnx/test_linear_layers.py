@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import penjing
-from penjing.compiler.onnx_import.weight_names import module_path
+from penjing.compiler.onnx_import.node_names import dotted
 
 from .graphs import model_of, node
 
@@ -89,12 +89,12 @@ def test_weights_of_exported_layers_get_their_names_back() -> None:
 @pytest.mark.parametrize(
     ("node_name", "path"),
     [
-        ("/encoder/layer.0/fc/MatMul", "encoder.layer.0.fc"),
-        ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1"),
-        ("/Conv", ""),
-        ("Conv_3", ""),
-        ("a/b/Conv", ""),
+        ("/encoder/layer.0/fc/MatMul", "encoder.layer.0.fc.MatMul"),
+        ("/layer1/layer1.0/conv1/Conv", "layer1.0.conv1.Conv"),
+        ("/Conv", "Conv"),
+        ("Conv_3", "Conv_3"),
+        ("a/b/Conv", "a/b/Conv"),
     ],
 )
-def test_the_module_of_a_node(node_name: str, path: str) -> None:
-    assert module_path(node_name) == path
+def test_names_of_nodes_as_those_of_modules(node_name: str, path: str) -> None:
+    assert dotted(node_name) == path
