@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from ..errors import CompileError
@@ -81,9 +80,11 @@ def read_opsets(imports: Any, at: str) -> dict[str, int]:
 def _parse(path: Path) -> ModelProto:
     if not path.is_file():
         raise CompileError(f"there is no file {path}")
+    model = ModelProto()
     try:
-        return ModelProto.FromString(path.read_bytes())
-    except (DecodeError, ValueError) as error:
+        model.ParseFromString(path.read_bytes())
+        return model
+    except Exception as error:  # the reader of protobuf raises a class of its own
         raise CompileError(
             f"{path} is not an ONNX model, or a part of one",
             got=str(error).strip().splitlines()[0] if str(error).strip() else "",

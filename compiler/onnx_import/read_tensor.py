@@ -10,7 +10,7 @@ from ..errors import CompileError
 from .external_data import read_external
 
 MAX_SPARSE_BYTES = 1 << 28  # a sparse tensor of a few bytes may have any shape
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
     TensorProto.FLOAT4E2M1: 4,

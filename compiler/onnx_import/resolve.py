@@ -46,7 +46,7 @@ class Resolver(Calculator):
         self._source = source
         self._functions = functions_of(source.model)
         self._visits = 0
-        self._cleaned: dict[tuple[int | str, ...], tuple[object, list[NodeProto]]] = {}
+        self._cleaned: dict[tuple[int, tuple[str, ...]], tuple[object, list[NodeProto]]] = {}
         self._weights: dict[int, tuple[TensorProto, Value]] = {}
         self._attributes: dict[int, tuple[NodeProto, dict[str, Any]]] = {}
 
@@ -89,7 +89,7 @@ class Resolver(Calculator):
             raise CompileError(
                 f"functions and graphs are nested more than {MAX_DEPTH} deep", at=scope.prefix
             )
-        key = id(graph), *outputs
+        key = id(graph), tuple(outputs)
         if key not in self._cleaned:
             joined = join_functions(graph.node, outputs, getattr(graph, "initializer", ()))
             joined = join_dynamic_products(joined, outputs)

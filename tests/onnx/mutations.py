@@ -155,7 +155,8 @@ def mutated_bytes(data: bytes, draw: random.Random) -> bytes:
 
 def mutated_model(model: onnx.ModelProto, draw: random.Random) -> onnx.ModelProto:
     """A model that is well-formed as a file, and wrong in what it says."""
-    changed = onnx.ModelProto.FromString(model.SerializeToString())
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
     for _ in range(draw.randint(1, 3)):
         draw.choice(_WAYS)(changed, draw)
     return changed

@@ -1,11 +1,13 @@
 """If, Loop and Scan are followed and unrolled; what cannot be is refused with the node."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 import penjing
 from penjing import CompileError, Program
@@ -15,7 +17,9 @@ from .graphs import model_of, node
 X = np.array([[1.0, -2.0, 3.0]], np.float32)
 
 
-def _graph(nodes: list, inputs: str, outputs: str, weights: dict | None = None) -> onnx.GraphProto:
+def _graph(
+    nodes: list[NodeProto], inputs: str, outputs: str, weights: dict[str, Any] | None = None
+) -> onnx.GraphProto:
     return helper.make_graph(
         nodes,
         "body",
@@ -48,7 +52,7 @@ def _same_as_onnxruntime(model: onnx.ModelProto, x: np.ndarray = X) -> Program:
     return program
 
 
-def _if(condition: list, weights: dict) -> onnx.ModelProto:
+def _if(condition: list[NodeProto], weights: dict[str, Any]) -> onnx.ModelProto:
     then = _graph([node("Add", "x one", "a")], "", "a")
     other = _graph([node("Abs", "x", "b")], "", "b")
     choice = node("If", "c", "y", name="choice", then_branch=then, else_branch=other)
@@ -171,7 +175,9 @@ def test_a_trip_count_that_depends_on_inputs_is_refused() -> None:
 
 
 @pytest.mark.parametrize("nodes", [[], [node("Neg", "state", "next")]])
-def test_endless_loops_end_in_an_error(nodes: list, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_loops_end_in_an_error(
+    nodes: list[NodeProto], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("penjing.compiler.onnx_import.resolve.MAX_VISITS", 100)
     body = _graph(nodes, "i go state", "go next" if nodes else "go state")
     with pytest.raises(CompileError, match="unrolls to more than") as caught:

@@ -1,7 +1,7 @@
 """MatMul, Add and Gemm become the linear layers that they were in PyTorch."""
 
-import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -66,20 +66,21 @@ def test_a_matrix_that_others_read_is_not_transposed() -> None:
     assert "aten.matmul(%0, @w)" in _text(nodes)
 
 
-def test_weights_of_exported_layers_get_their_names_back() -> None:
+def test_weights_of_exported_layers_get_their_names_back(tmp_path: Path) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layers = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2, bias=False))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.layers(x)
+            y: torch.Tensor = self.layers(x)
+            return y
 
-    net, file = Net().eval(), io.BytesIO()
+    net, file = Net().eval(), tmp_path / "net.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(net, (X,), file, dynamo=False)
-    program = penjing.trace(onnx.load_from_string(file.getvalue()))
+    program = penjing.trace(file)
     assert {n: w.shape for n, w in program.weights.items()} == {
         name: weight.shape for name, weight in net.state_dict().items()
     }

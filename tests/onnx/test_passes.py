@@ -1,10 +1,9 @@
 """What a PyTorch user gets, an ONNX user gets: passes see the same layers in imported models."""
 
-import io
 import warnings
+from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from torch import nn
@@ -33,8 +32,8 @@ class Net(nn.Module):
         return logits
 
 
-def _imported(net: nn.Module, *, dynamo: bool) -> penjing.Program:
-    file = io.BytesIO()
+def _imported(net: nn.Module, folder: Path, *, dynamo: bool = False) -> penjing.Program:
+    file = folder / "net.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if dynamo:
@@ -42,19 +41,19 @@ def _imported(net: nn.Module, *, dynamo: bool) -> penjing.Program:
             assert exported is not None
             return penjing.trace(exported.model_proto)
         torch.onnx.export(net, (X,), file, dynamo=False, input_names=["image"])
-    return penjing.trace(onnx.load_from_string(file.getvalue()))
+    return penjing.trace(file)
 
 
 @pytest.mark.parametrize(
     "passes", ["", "prune-channels{ratio=0.5}", "quantize", "prune-channels{ratio=0.5}, quantize"]
 )
-def test_passes_do_the_same_to_imported_models(passes: str) -> None:
+def test_passes_do_the_same_to_imported_models(passes: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = Net().eval()
     folded = penjing.optimize(penjing.trace(net, X), [FoldBatchNorm()])  # as exporters do
     data = [X + 0.1 * torch.randn_like(X) for _ in range(4)]
     expected = penjing.optimize(folded, passes, calibration=data)
-    program = penjing.optimize(_imported(net, dynamo=False), passes, calibration=data)
+    program = penjing.optimize(_imported(net, tmp_path), passes, calibration=data)
     assert sorted(program.weights) == sorted(expected.weights)
     for name, weight in program.weights.items():
         assert weight.shape == expected.weights[name].shape, name
@@ -65,10 +64,10 @@ def test_passes_do_the_same_to_imported_models(passes: str) -> None:
 
 
 @pytest.mark.slow
-def test_both_exporters_of_pytorch_give_the_same_program() -> None:
+def test_both_exporters_of_pytorch_give_the_same_program(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = Net().eval()
-    one, other = (_imported(net, dynamo=dynamo) for dynamo in (False, True))
+    one, other = (_imported(net, tmp_path, dynamo=dynamo) for dynamo in (False, True))
     assert [str(n.target) for n in one.graph.nodes if n.op == "call_function"] == [
         str(n.target) for n in other.graph.nodes if n.op == "call_function"
     ]
