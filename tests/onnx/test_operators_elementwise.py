@@ -101,6 +101,13 @@ def test_integers_are_divided_towards_zero() -> None:
     assert call("Mod", x, y, fmod=1).tolist() == [1, -1, 1, -1]
 
 
+def test_a_number_is_divided() -> None:
+    number = np.array(6.0, np.float32)
+    assert call("Div", number, torch.tensor([2.0, 4.0])).tolist() == [3.0, 1.5]
+    assert call("Div", np.array(-7), torch.tensor([2, 3])).tolist() == [-3, -2]
+    assert call("Sub", number, torch.tensor([2.0])).tolist() == [4.0]
+
+
 def test_the_zeros_of_mod_have_the_sign_of_the_divisor() -> None:
     x, y = torch.tensor([0.0, -0.0, 5.0]), torch.tensor([-2.0, 2.0, torch.inf])
     assert torch.signbit(call("Mod", x, y)).tolist() == [True, False, False]

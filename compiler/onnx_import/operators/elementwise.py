@@ -92,7 +92,7 @@ def _divide(x: Any, y: Any) -> Tensor:
 @onnx_op("Div")
 def div(call: Call) -> Tensor:
     """Integers are divided as in C: towards zero."""
-    x, y = operands(call)
+    x, y = aligned(call)
     if not x.is_floating_point():
         return torch.div(x, y, rounding_mode="trunc")
     return _divide(*operands(call))

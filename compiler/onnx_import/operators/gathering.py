@@ -20,7 +20,7 @@ def gather(call: Call) -> Tensor:
     axis = wrap_axis(call, call.attribute("axis", 0), x.dim())
     if call.is_known(1):
         return _gather_known(call, x, axis, call.known(1))
-    if axis == 0 and x.dim() == 2 and x.is_floating_point():
+    if axis == 0 and x.dim() == 2 and x.is_floating_point() and call.is_known(0):
         return functional.embedding(from_start(index, x.shape[0]), x)
     return torch.ops.aten.index.Tensor(x, [*[None] * axis, index])  # type: ignore[no-any-return]
 
