@@ -57,12 +57,15 @@ _HOMES = {
     "saturation": ".compiler.accuracy",
     "trace": ".compiler.frontend.trace",
 }
+_NAME_PASSES = ("bisect", "optimize")  # take passes as text, which importing them makes known
 
 
 def __getattr__(name: str) -> Any:
     if name in ("passes", "targets"):
         return importlib.import_module(f".{name}", __name__)
     if name in _HOMES:
+        if name in _NAME_PASSES:
+            importlib.import_module(".passes", __name__)
         value = getattr(importlib.import_module(_HOMES[name], __name__), name)
         globals()[name] = value
         return value

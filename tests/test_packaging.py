@@ -60,6 +60,15 @@ def test_every_public_name_can_be_had_and_no_other() -> None:
         _ = penjing.kompile
 
 
+def test_passes_are_known_by_name_without_importing_them() -> None:
+    code = (
+        "import penjing, torch; program = penjing.trace(torch.nn.ReLU(), torch.ones(2));"
+        "print(len(penjing.optimize(program, 'fold-batch-norm').reports))"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "1\n"
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, penjing; print(sorted({'torch', 'tvm', 'numpy', 'rich'} & set(sys.modules)))"

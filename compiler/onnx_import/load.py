@@ -88,7 +88,9 @@ def _parse(path: Path) -> ModelProto:
         raise CompileError(
             f"{path} is not an ONNX model, or a part of one",
             got=str(error).strip().splitlines()[0] if str(error).strip() else "",
-            fix="export it again, or copy it again; git-lfs: fetch the file, not its pointer",
+            fix="export it again, or copy it again; git-lfs: fetch the file, not its pointer"
+            if path.suffix == ".onnx"
+            else "paths are read as ONNX; torch.export.load and penjing.Program.load read others",
         ) from error
 
 
