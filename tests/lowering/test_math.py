@@ -129,6 +129,12 @@ def test_gelu_vanishes_below() -> None:
     assert (error.abs() / x.abs().clamp(min=1)).max() < 3e-7
 
 
+def test_powers_of_integers_are_integers_in_float64() -> None:
+    x = torch.arange(-6.0, 11.0, dtype=torch.float64).repeat(9)
+    y = torch.arange(9.0, dtype=torch.float64).repeat_interleave(17)
+    assert torch.equal(apply(power, x, y), x.pow(y))
+
+
 def test_power() -> None:
     numbers = torch.tensor([*SPECIAL, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, -2.5, 100.0, -101.0])
     x, y = torch.cartesian_prod(numbers, numbers).T.contiguous()

@@ -6,7 +6,7 @@ from tvm import tirx
 
 from . import rsqrt, sqrt
 from .exponentials import exp
-from .floats import Expr, Lets, bits, dtype_of, like, trunc
+from .floats import Expr, Lets, bits, dtype_of, like, round_even, trunc
 from .logarithms import log
 
 _LARGEST_PRODUCT = 64  # integer exponents up to here are products
@@ -16,10 +16,20 @@ _EXPONENT_BITS = 8  # of integer exponents that are only known at run time
 def power(x: Expr, y: Expr) -> Expr:
     """x**y = exp(y log |x|) in float64, with the limits of C's pow.
 
-    Error below 1 ulp in float32, and 1e-13 relative in float64.
+    Error below 1 ulp in float32, and 1e-13 relative in float64; there powers of integers are
+    integers, which may be meant to become such.
     """
     if dtype_of(x) == "float32":
-        return power(x.astype("float64"), y.astype("float64")).astype("float32")
+        return _power(x.astype("float64"), y.astype("float64")).astype("float32")
+    bind = Lets()
+    x, y = bind(x), bind(y)
+    value = bind(_power(x, y))
+    are_whole = tirx.And(tirx.EQ(trunc(x), x), tirx.EQ(trunc(y), y))
+    is_whole = tirx.And(tirx.And(are_whole, y >= like(y, 0)), tirx.abs(value) < like(x, 2.0**42))
+    return bind.close(tirx.Select(is_whole, round_even(value), value))
+
+
+def _power(x: Expr, y: Expr) -> Expr:
     bind = Lets()
     x, y = bind(x), bind(y)
     size = bind(tirx.abs(x))
