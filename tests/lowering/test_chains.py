@@ -73,6 +73,12 @@ def test_indices_that_tvm_once_rewrote_wrongly(shape: tuple[int, ...], steps: li
     check_chain(shape, *steps)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
+def test_functions_become_integers(dtype: torch.dtype) -> None:
+    check_chain((3, 3), (aten.neg.default, ()), (aten.exp.default, ()), (aten.to.dtype, (dtype,)))
+    check_chain((2, 3), (aten.exp.default, ()), (aten.to.dtype, (dtype,)))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_random_chains(seed: int) -> None:
     rng = random.Random(seed)

@@ -10,7 +10,7 @@ from tvm import te, tirx
 from ...ir.tensor_spec import TensorSpec
 from .. import math
 from ..math import floats, trigonometry
-from ..math.floats import Lets, dtype_of, like
+from ..math.floats import Lets, dtype_of, like, opaque
 from ..registry import Rule, lowers
 from .pointwise import Value, elementwise, is_float, pointwise
 
@@ -149,6 +149,9 @@ def copy(x: te.Tensor, *options: Any, out: TensorSpec, **more: Any) -> te.Tensor
     own = str(x.dtype)
     if own == "bool" or out.dtype == "bool":
         return pointwise(out, (x,), lambda a: a, own)
+    if is_float(own) and not is_float(out.dtype):
+        # TVM bounds integers, and fails at the named parts of functions inside of them
+        return pointwise(out, (x,), lambda a: opaque(a).astype(out.dtype), own)
     return te.compute(out.shape, lambda *at: x(*at).astype(out.dtype), name="copy")
 
 
