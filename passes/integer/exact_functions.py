@@ -119,8 +119,13 @@ def _pool(program: Program, node: Node) -> Node | None:
 
 
 def _product(program: Program, node: Node) -> Node | None:
-    """A product that is added to something, where targets might round only once."""
+    """A product that is added to something, where targets might round only once.
+
+    Scores of attention with real numbers stay, to be part of that.
+    """
     if not any(user.target in _SUMS for user in node.users):
+        return None
+    if any(factor.target is _ATEN.matmul.default for factor in node.all_input_nodes):
         return None
     factors = [_operand(program, node, factor) for factor in node.args]
     return insert_call(node, _PENJING.exact_product.default, *factors)
