@@ -156,7 +156,13 @@ def add_constant(program: Program, like: Node, name: str, value: Tensor) -> Node
 
 
 def quantized_weight(program: Program, value: Any) -> QuantizedWeight | None:
-    """The constant that a dequantize node widens, if its zero points are 0 or can be made so."""
+    """The constant that a dequantize node widens, if its zero points are 0 or can be made so.
+
+    A matrix may be turned around after it is widened.
+    """
+    if isinstance(value, Node) and value.target is _ATEN.permute.default:
+        turned = quantized_weight(program, value.args[0]) if value.args[1] == [1, 0] else None
+        return None if turned is None else turned.transposed()
     if not isinstance(value, Node) or value.target not in (DEQUANTIZE, DEQUANTIZE_CHANNELS):
         return None
     arguments = arguments_of(value)
