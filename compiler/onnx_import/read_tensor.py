@@ -47,7 +47,7 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> np.ndarray:
         if len(raw) != size:
             raise _broken(tensor, f"{len(raw)} bytes of data for {dtype}{list(shape)}")
         if tensor.data_type not in _BITS:
-            return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+            return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
         tensor = TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw)
     try:
         return numpy_helper.to_array(tensor)
