@@ -30,3 +30,4 @@ from . import signal as signal
 from . import slices as slices
 from . import softmax as softmax
 from . import states as states
+from . import tabular as tabular
