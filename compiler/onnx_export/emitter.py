@@ -86,8 +86,7 @@ class Emitter:
         self, op_type: str, *inputs: Value | None, count: int, **attributes: Any
     ) -> list[Value]:
         """A new node with `count` results."""
-        path = self.origin.module_path.replace(".", "/")
-        name = self.free_name(f"/{path}/{op_type}" if path else f"/{op_type}")
+        name = self.free_name(f"{_folder(self.origin)}/{op_type}")
         results = [self.free_name(f"{name}_output_{index}") for index in range(count)]
         names = ["" if value is None else value.name for value in inputs]
         while names and not names[-1]:
@@ -210,3 +209,11 @@ class Emitter:
                 for index, name in enumerate(names):
                     if name == old:
                         names[index] = new
+
+
+def _folder(origin: Origin) -> str:
+    """What names of nodes begin with: "/a/b" for the module a.b and for ONNX's "/a/b/Conv"."""
+    parts = [part for part in origin.module_path.replace(".", "/").split("/") if part]
+    if parts[-1:] == [origin.module_type]:
+        parts.pop()
+    return "".join(f"/{part}" for part in parts)

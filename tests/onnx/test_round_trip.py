@@ -51,6 +51,15 @@ def check_round_trip(name: str) -> None:
         assert not [name for name in parameters if name not in back.weights]
 
 
+def test_nodes_keep_their_names() -> None:
+    program, inputs = traced_model("own_mobilenet_v2")
+    once = exported(program)
+    twice = exported(penjing.trace(once, tuple(inputs)))
+    names = [[node.name for node in m.graph.node if node.op_type == "Conv"] for m in (once, twice)]
+    assert names[0] == names[1]
+    assert names[0][0] == "/stem/0/Conv"
+
+
 def test_weights_are_trained_and_statistics_are_not() -> None:
     program, inputs = traced_model("own_mobilenet_v2")
     back = penjing.trace(exported(program), tuple(inputs))
