@@ -20,9 +20,22 @@ from .structural import structural_op
 if TYPE_CHECKING:
     from .resolve import Resolver
 
-# What may stop, or read outside of its operand, for numbers that are not meant for it.
-_READS_PLACES = ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND")
-_DIVIDES = ("Div", "Mod")
+# Which operand may stop an operator, or have it read outside of another, if it is not meant for it.
+_RISKY_OPERANDS = {
+    "Div": 1,
+    "EmbedLayerNormalization": 0,
+    "Gather": 1,
+    "GatherElements": 1,
+    "GatherND": 1,
+    "MaxUnpool": 1,
+    "Mod": 1,
+    "NegativeLogLikelihoodLoss": 1,
+    "Scatter": 1,
+    "ScatterElements": 1,
+    "ScatterND": 1,
+    "SoftmaxCrossEntropyLoss": 1,
+    "TensorScatter": 2,
+}
 
 
 @structural_op("If")
@@ -208,12 +221,13 @@ def _both(call: Call) -> Tensor:
 def _check_both_ways(resolver: "Resolver", call: Call, first_step: int) -> None:
     """Refuse steps that must not be calculated where the model would not calculate them."""
     for step in resolver.steps.steps[first_step:]:
-        inner, operand = step.call, 1
-        if inner.op_type in _READS_PLACES or inner.op_type in _DIVIDES:
-            tensor = inner.tensor(operand)
-            is_exact = inner.op_type in _DIVIDES and tensor.is_floating_point()
-            if not inner.is_known(operand) and not is_exact:
-                raise call.refused(
-                    f"whether {inner.name} ({inner.op_type}) is calculated depends on the inputs of"
-                    " the model, and it may fail where it is not meant to be"
-                )
+        inner = step.call
+        operand = _RISKY_OPERANDS.get(inner.op_type)
+        if operand is None or not inner.has(operand) or inner.is_known(operand):
+            continue
+        if inner.tensor(operand).is_floating_point():
+            continue  # division by zero is infinite
+        raise call.refused(
+            f"whether {inner.name} ({inner.op_type}) is calculated depends on the inputs of the"
+            " model, and it may fail where it is not meant to be"
+        )

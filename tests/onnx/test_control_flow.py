@@ -255,3 +255,17 @@ def test_functions_that_call_themselves_are_refused() -> None:
     )
     with pytest.raises(CompileError, match="nested more than"):
         penjing.trace(model)
+
+
+def test_integers_are_not_divided_where_the_model_would_not() -> None:
+    then = _graph([node("Div", "n n", "a", name="divide")], "", "a")
+    other = _graph([node("Abs", "n", "b")], "", "b")
+    nodes = [
+        node("Cast", "x", "n", to=TensorProto.INT64),
+        node("ReduceSum", "x", "s", keepdims=0),
+        node("Cast", "s", "c", to=TensorProto.BOOL),
+        node("If", "c", "y", then_branch=then, else_branch=other),
+    ]
+    with pytest.raises(CompileError, match="operator If") as caught:
+        penjing.trace(model_of(nodes, {"x": [1, 3]}, ["y"]))
+    assert "divide (Div)" in caught.value.got
