@@ -46,8 +46,11 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> np.ndarray:
         raw = read_external(tensor, folder, size) if is_external else tensor.raw_data
         if len(raw) != size:
             raise _broken(tensor, f"{len(raw)} bytes of data for {dtype}{list(shape)}")
+        if tensor.data_type == TensorProto.BOOL:  # any byte but 0 is true
+            return np.frombuffer(raw, np.uint8).reshape(shape) != 0
         if tensor.data_type not in _BITS:
-            return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+            numbers = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(shape)
+            return numbers.astype(dtype, copy=False)
         tensor = TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw)
     try:
         return numpy_helper.to_array(tensor)

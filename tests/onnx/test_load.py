@@ -164,6 +164,11 @@ def test_every_kind_of_number_is_read(dtype: str) -> None:
     np.testing.assert_array_equal(read_tensor(fields, None), values)
 
 
+def test_every_byte_but_zero_is_true() -> None:
+    tensor = TensorProto(dims=[3], data_type=TensorProto.BOOL, raw_data=b"\0\1\2")
+    assert read_tensor(tensor, None).view(np.uint8).tolist() == [0, 1, 1]
+
+
 def test_sparse_tensors_are_filled_up() -> None:
     values = numpy_helper.from_array(np.array([5, 7], np.float32), "w")
     places = numpy_helper.from_array(np.array([[0, 1], [1, 2]]))
