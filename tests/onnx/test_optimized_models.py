@@ -66,7 +66,8 @@ class Encoder(nn.Module):
         mask = (1 - seen[:, None, None].float()) * -10000.0
         for layer in self.layers:
             x = layer(x, mask)
-        return x
+        result: torch.Tensor = x
+        return result
 
 
 def inputs() -> tuple[torch.Tensor, ...]:

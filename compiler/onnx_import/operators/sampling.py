@@ -78,6 +78,36 @@ def _samples(
     return elements.long().flatten(1), weights.flatten(1)
 
 
+@onnx_op("MaxRoiPool")
+def max_roi_pool(call: Call) -> Tensor:
+    """Maxima of bins, whole elements each, of boxes [image, x, y, x, y] (Girshick 2015)."""
+    x, boxes = call.tensor(0), call.tensor(1)
+    rows, columns = call.needed("pooled_shape")
+    corners = _rounded(boxes[:, 1:] * call.attribute("spatial_scale", 1.0)).long()
+    wide = _bins(corners[:, 0], corners[:, 2], columns, x.shape[3])
+    high = _bins(corners[:, 1], corners[:, 3], rows, x.shape[2])
+    images = x[boxes[:, 0].long()]  # [boxes, C, H, W]
+    least = torch.full((), -float("inf"), dtype=x.dtype)
+    along = torch.where(wide[:, None, None], images.unsqueeze(3), least).amax(4)
+    result = torch.where(high[:, None, :, :, None], along.unsqueeze(2), least).amax(3)
+    return torch.where(result == least, torch.zeros_like(result), result)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """To the nearest, halves away from zero, as C does."""
+    return torch.sign(x) * torch.floor(x.abs() + 0.5)
+
+
+def _bins(start: Tensor, end: Tensor, count: int, size: int) -> Tensor:
+    """Which elements of an axis are in each bin of each box: [boxes, count, size]."""
+    length = (end - start + 1).clamp(min=1).unsqueeze(1).to(torch.float32) / count
+    index = torch.arange(count)
+    first = (index * length).floor().long() + start.unsqueeze(1)
+    last = ((index + 1) * length).ceil().long() + start.unsqueeze(1)
+    places = torch.arange(size)
+    return (places >= first.unsqueeze(2)) & (places < last.unsqueeze(2))
+
+
 @onnx_op("NonMaxSuppression")
 def non_max_suppression(call: Call) -> np.ndarray:
     """Batch, class and box of each box that is kept; how many depends on values."""
