@@ -226,7 +226,7 @@ class Program:
         Args:
             path: Of the file; None writes none.
             opset: Version of ONNX's operators, 13 or more; None for 20, or 21 where weights have
-                steps for groups.
+                steps for groups, or norms are of groups.
             external_data: Whether weights are in a file beside it, `path` with ".data" behind; None
                 for where they are more than 1 GiB.
 

@@ -25,9 +25,11 @@ from .tensors import element_type
 _PENJING = torch.ops.penjing
 OLDEST, NEWEST = 13, onnx.defs.onnx_opset_version()
 # onnxruntime 1.32 refuses int8 graphs of operator set 21 on x86: where it moves QuantizeLinear it
-# writes down a dtype, which it then changes. Only 21 has blocks of weights that share a step.
+# writes down a dtype, which it then changes.
 _DEFAULT, _WITH_BLOCKS = 20, 21
-_BLOCKS = (_PENJING.dequantize_groups.default, _PENJING.linear_int4_rows.default)
+_BLOCKS = {_PENJING.dequantize_groups.default, _PENJING.linear_int4_rows.default}
+_GROUP_NORM = torch.ops.aten.group_norm.default
+_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 
 
 def to_onnx_model(program: Program, opset: int | None = None) -> onnx.ModelProto:
@@ -57,9 +59,11 @@ def to_onnx_model(program: Program, opset: int | None = None) -> onnx.ModelProto
 
 
 def default_opset(program: Program) -> int:
-    """20, or 21 for programs whose weights have steps for groups."""
+    """20, or 21 for weights with steps for groups, and for norms of groups of real numbers."""
     targets = {node.target for node in program.graph.nodes}
-    return _WITH_BLOCKS if targets.intersection(_BLOCKS) else _DEFAULT
+    is_real = _QUANTIZE not in targets
+    needs_newer = targets & _BLOCKS or (is_real and _GROUP_NORM in targets)
+    return _WITH_BLOCKS if needs_newer else _DEFAULT
 
 
 def _inputs(program: Program) -> list[tuple[str, Node]]:

@@ -1,15 +1,16 @@
 """Which function says an operator of PyTorch in ONNX."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch._ops import OpOverload, OpOverloadPacket
 
 Emission = Callable[..., Any]
+Rule = TypeVar("Rule", bound=Emission)
 _EMISSIONS: dict[OpOverload | OpOverloadPacket, Emission] = {}
 
 
-def emits(*operators: OpOverload | OpOverloadPacket) -> Callable[[Emission], Emission]:
+def emits(*operators: OpOverload | OpOverloadPacket) -> Callable[[Rule], Rule]:
     """Register a function that says `operators` in ONNX; a packet stands for its overloads.
 
     The function gets an `Emitter` and the arguments of the call in the order of the schema,
@@ -17,7 +18,7 @@ def emits(*operators: OpOverload | OpOverloadPacket) -> Callable[[Emission], Emi
     of the result, or a sequence of them (None for those that it cannot give and nobody may read).
     """
 
-    def register(function: Emission) -> Emission:
+    def register(function: Rule) -> Rule:
         for operator in operators:
             assert operator not in _EMISSIONS, f"{operator} is registered twice"
             _EMISSIONS[operator] = function

@@ -149,7 +149,8 @@ def test_unknown_operator_sets_are_refused(opset: int) -> None:
 def test_an_operator_that_onnx_lacks_is_named() -> None:
     class Special(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.special.bessel_j0(x)
+            result: torch.Tensor = torch.special.bessel_j0(x)
+            return result
 
     model = nn.Sequential(nn.ReLU(), Special())
     program = penjing.trace(model, (torch.randn(3),))

@@ -102,7 +102,7 @@ def test_a_model_of_pytorch_own_exporter() -> None:
     ).eval()
     x = torch.randn(1, 3, 16, 16)
     file = io.BytesIO()
-    torch.onnx.export(model, (x,), file, dynamo=False)
+    torch.onnx.export(model, (x,), file, dynamo=False)  # type: ignore[arg-type]
     program = penjing.trace(onnx.load_from_string(file.getvalue()), (x,))
     passes = ["prune-channels{macs=0.6}", "quantize"]
     small = optimize(program, passes, calibration=[x, torch.randn_like(x)])

@@ -41,13 +41,12 @@ def _comparison(op_type: str, negated: bool) -> Any:
 
 def _common_dtype(x: Value, y: Value | Number) -> torch.dtype:
     """What PyTorch compares in; a number of another kind changes the dtype, others do not."""
-    examples = [
-        torch.empty(value.shape, dtype=value.dtype, device="meta")
-        if isinstance(value, Value)
-        else value
-        for value in (x, y)
-    ]
-    return torch.result_type(*examples)
+    other = y if not isinstance(y, Value) else _example(y)
+    return torch.result_type(_example(x), other)
+
+
+def _example(value: Value) -> torch.Tensor:
+    return torch.empty(value.shape, dtype=value.dtype, device="meta")
 
 
 for _operator, _op_type in _COMPARISONS.items():

@@ -57,8 +57,8 @@ def attention(
     scores = emit("MatMul", emit("Mul", query, emit.scalar(factor, emit.dtype)), turned)
     if is_causal:
         sizes = query.shape[-2], key.shape[-2]
-        seen = torch.ones(sizes, dtype=torch.bool).tril()
-        scores = _masked(emit, scores, emit.constant(seen))
+        earlier = torch.ones(sizes, dtype=torch.bool).tril()
+        scores = _masked(emit, scores, emit.constant(earlier))
     if mask is not None:
         is_choice = mask.dtype == torch.bool
         scores = _masked(emit, scores, mask) if is_choice else emit("Add", scores, mask)

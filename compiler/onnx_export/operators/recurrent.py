@@ -40,7 +40,7 @@ def gru(
     bidirectional: bool,
     batch_first: bool,
 ) -> list[Value]:
-    options = {"linear_before_reset": 1}
+    options: dict[str, object] = {"linear_before_reset": 1}
     return _stacked(
         emit, "GRU", x, [state], weights, has_biases, bidirectional, batch_first, options
     )
@@ -60,7 +60,7 @@ def rnn(
     batch_first: bool,
 ) -> list[Value]:
     function = "Tanh" if "tanh" in emit.operator else "Relu"
-    options = {"activations": [function] * (1 + bidirectional)}
+    options: dict[str, object] = {"activations": [function] * (1 + bidirectional)}
     return _stacked(
         emit, "RNN", x, [state], weights, has_biases, bidirectional, batch_first, options
     )

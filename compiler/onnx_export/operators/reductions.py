@@ -155,7 +155,7 @@ def vector_norm(
 ) -> Value:
     """(sum |x|^order)^(1 / order), and its limits."""
     axes, x = axes_of(x, dim), emit.cast(x, emit.dtype)
-    known = {1: "ReduceL1", 2: "ReduceL2"}
+    known: dict[Number, str] = {1: "ReduceL1", 2: "ReduceL2"}
     if order in known:
         return emit.reduce(known[order], x, axes, keepdim)
     size = emit("Abs", x)
