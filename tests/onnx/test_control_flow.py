@@ -269,3 +269,37 @@ def test_integers_are_not_divided_where_the_model_would_not() -> None:
     with pytest.raises(CompileError, match="operator If") as caught:
         penjing.trace(model_of(nodes, {"x": [1, 3]}, ["y"]))
     assert "divide (Div)" in caught.value.got
+
+
+def test_functions_that_call_each_other_too_often_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forty functions, each of which calls the next one twice, are a few kilobytes."""
+    monkeypatch.setattr("penjing.compiler.onnx_import.resolve.MAX_VISITS", 200)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    functions = [
+        helper.make_function(
+            "own",
+            f"F{i}",
+            ["a"],
+            ["r"],
+            [
+                node(f"F{i + 1}", "a", "b", domain="own"),
+                node(f"F{i + 1}", "b", "r", domain="own"),
+            ],
+            opsets,
+        )
+        for i in range(30)
+    ]
+    functions.append(
+        helper.make_function("own", "F30", ["a"], ["r"], [node("Neg", "a", "r")], opsets)
+    )
+    model = model_of(
+        [node("F0", "x", "y", domain="own")],
+        {"x": [1]},
+        ["y"],
+        functions=functions,
+        opset_imports=opsets,
+    )
+    with pytest.raises(CompileError, match="unrolls to more than"):
+        penjing.trace(model)
