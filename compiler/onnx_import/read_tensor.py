@@ -47,7 +47,7 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> np.ndarray:
         if len(raw) != size:
             raise _broken(tensor, f"{len(raw)} bytes of data for {dtype}{list(shape)}")
         if tensor.data_type == TensorProto.BOOL:  # any byte but 0 is true
-            return np.frombuffer(raw, np.uint8).reshape(shape) != 0
+            return np.frombuffer(raw, np.uint8).reshape(shape).astype(np.bool_)
         if tensor.data_type not in _BITS:
             numbers = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(shape)
             return numbers.astype(dtype, copy=False)
