@@ -1,6 +1,6 @@
-"""Functions that old ONNX files spell out, as single nodes: GELU and layer norm.
+"""Functions that old ONNX files spell out, as single nodes: GELU, layer norm, RMS norm.
 
-Before operator sets 20 and 17 ONNX had no operators for them. As single nodes they become the
+Before operator sets 20, 17 and 23 ONNX had no operators for them. As single nodes they become the
 PyTorch functions that passes and kernels know.
 """
 
@@ -36,34 +36,56 @@ def join_functions(
     return [replaced.get(node.output[0], node) if node.output else node for node in nodes]
 
 
-def _gelu(graph: Wiring, erf: NodeProto) -> _Match | None:
-    """x / 2 (1 + erf(x / sqrt(2))), its factors in any order."""
-    x = _argument(graph, erf.input[0])
-    raised = graph.only_reader(erf, "Add")
-    if x is None or raised is None or not _adds(graph, raised, erf.output[0], 1):
+def _gelu(graph: Wiring, root: NodeProto) -> _Match | None:
+    """x / 2 (1 + erf(x / sqrt(2))), or with a tanh, its factors in any order."""
+    is_exact = root.op_type == "Erf"
+    x = (_argument_of_erf if is_exact else _argument_of_tanh)(graph, root.input[0])
+    raised = graph.only_reader(root, "Add")
+    if x is None or raised is None or not _adds(graph, raised, root.output[0], 1):
         return None
+    op_type = "Gelu" if is_exact else "FastGelu"
     first = graph.only_reader(raised, "Mul")
     factor = None if first is None else other_input(first, raised.output[0])
     if first is None or factor is None:
         return None
     half = graph.giver(factor, "Mul")
     if half is not None and graph.times(half, 0.5) == x:
-        return _joined(first, "Gelu", [x], erf)
+        return _joined(first, op_type, [x], root)
     last = graph.only_reader(first, "Mul")
     if last is None:
         return None
     is_gelu = (factor == x and graph.times(last, 0.5) == first.output[0]) or (
         graph.is_about(factor, 0.5) and other_input(last, first.output[0]) == x
     )
-    return _joined(last, "Gelu", [x], erf) if is_gelu else None
+    return _joined(last, op_type, [x], root) if is_gelu else None
 
 
-def _argument(graph: Wiring, scaled: str) -> str | None:
+def _argument_of_erf(graph: Wiring, scaled: str) -> str | None:
     """x of x / sqrt(2)."""
     quotient, product = graph.giver(scaled, "Div"), graph.giver(scaled, "Mul")
     if quotient is not None and graph.is_about(quotient.input[1], math.sqrt(2)):
         return str(quotient.input[0])
     return None if product is None else graph.times(product, math.sqrt(0.5))
+
+
+def _argument_of_tanh(graph: Wiring, scaled: str) -> str | None:
+    """x of sqrt(2 / pi) (x + 0.044715 x^3)."""
+    product = graph.giver(scaled, "Mul")
+    inner = None if product is None else graph.times(product, math.sqrt(2 / math.pi))
+    total = graph.giver(inner or "", "Add")
+    for x, other in () if total is None else (total.input[:2], total.input[1::-1]):
+        part = graph.giver(other, "Mul")
+        cube = None if part is None else graph.times(part, 0.044715)
+        if cube is not None and _is_cube(graph, cube, x):
+            return str(x)
+    return None
+
+
+def _is_cube(graph: Wiring, name: str, x: str) -> bool:
+    power, product = graph.giver(name, "Pow"), graph.giver(name, "Mul")
+    if power is not None:
+        return power.input[0] == x and graph.is_about(power.input[1], 3)
+    return product is not None and _squared(graph, other_input(product, x) or "") == x
 
 
 def _adds(graph: Wiring, node: NodeProto, name: str, number: float) -> bool:
@@ -73,16 +95,12 @@ def _adds(graph: Wiring, node: NodeProto, name: str, number: float) -> bool:
 
 def _layer_norm(graph: Wiring, root: NodeProto) -> _Match | None:
     """(x - mean) / sqrt(variance + epsilon) weight + bias over the last axis."""
-    raised = graph.giver(root.input[0], "Add")
-    normal = graph.only_reader(root, "Div")
-    if raised is None or normal is None or normal.input[1] != root.output[0]:
+    found, normal = _mean_square(graph, root), graph.only_reader(root, "Div")
+    if found is None or normal is None or normal.input[1] != root.output[0]:
         return None
-    x = _centered_source(graph, normal.input[0])
-    epsilons = [graph.number(name) for name in raised.input]
-    epsilon = next((number for number in epsilons if number is not None), None)
-    squares = [_mean_of(graph, name) for name in raised.input]
-    source = next((name for name in squares if name is not None), None)
-    if x is None or epsilon is None or source is None or not _is_square(graph, source, x):
+    centered, epsilon = found
+    x = _centered_source(graph, centered)
+    if x is None or _centered_source(graph, normal.input[0]) != x:
         return None
     scaled = graph.only_reader(normal, "Mul")
     moved = None if scaled is None else graph.only_reader(scaled, "Add")
@@ -116,14 +134,49 @@ def _mean_of(graph: Wiring, name: str) -> str | None:
     return str(mean.input[0]) if keeps and axes == [-1] else None
 
 
-def _is_square(graph: Wiring, name: str, x: str) -> bool:
-    """Whether a value is (x - mean(x))^2."""
+def _rms_norm(graph: Wiring, root: NodeProto) -> _Match | None:
+    """x / sqrt(mean(x^2) + epsilon) weight over the last axis."""
+    found = _mean_square(graph, root)
+    if found is None:
+        return None
+    x, epsilon = found
+    inverse = graph.only_reader(root, "Reciprocal", "Div")
+    if inverse is None:
+        return None
+    normal: NodeProto | None = inverse
+    if inverse.op_type == "Reciprocal" or graph.is_about(inverse.input[0], 1):
+        normal = graph.only_reader(inverse, "Mul")
+        is_normal = normal is not None and other_input(normal, inverse.output[0]) == x
+    else:
+        is_normal = list(inverse.input) == [x, root.output[0]]
+    scaled = None if normal is None else graph.only_reader(normal, "Mul")
+    if not is_normal or normal is None or scaled is None:
+        return None
+    weight = other_input(scaled, normal.output[0])
+    if weight is None or graph.vector_size(weight) is None:
+        return None
+    return _joined(scaled, "SimplifiedLayerNormalization", [x, weight], root, epsilon=epsilon)
+
+
+def _mean_square(graph: Wiring, root: NodeProto) -> tuple[str, float] | None:
+    """x and epsilon of sqrt(mean(x^2) + epsilon), the mean over the last axis."""
+    raised = graph.giver(root.input[0], "Add")
+    for mean, other in () if raised is None else (raised.input[:2], raised.input[1::-1]):
+        x = _squared(graph, _mean_of(graph, mean) or "")
+        epsilon = graph.number(other)
+        if x is not None and epsilon is not None:
+            return x, epsilon
+    return None
+
+
+def _squared(graph: Wiring, name: str) -> str | None:
+    """x of x^2."""
     power, product = graph.giver(name, "Pow"), graph.giver(name, "Mul")
-    if power is not None and graph.is_about(power.input[1], 2):
-        return _centered_source(graph, power.input[0]) == x
+    if power is not None:
+        return str(power.input[0]) if graph.is_about(power.input[1], 2) else None
     if product is None or product.input[0] != product.input[1]:
-        return False
-    return _centered_source(graph, product.input[0]) == x
+        return None
+    return str(product.input[0])
 
 
 def _joined(
@@ -138,5 +191,6 @@ def _joined(
 
 _RULES: dict[str, Callable[[Wiring, NodeProto], _Match | None]] = {
     "Erf": _gelu,
-    "Sqrt": _layer_norm,
+    "Tanh": _gelu,
+    "Sqrt": lambda graph, root: _layer_norm(graph, root) or _rms_norm(graph, root),
 }

@@ -39,6 +39,31 @@ def test_exported_functions_are_found(tmp_path: Path) -> None:
     torch.testing.assert_close(program.run(x), model(x))
 
 
+class Gated(nn.Module):
+    """What newer transformers have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.gelu(x, approximate="tanh")
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6))
+
+
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_functions_of_both_exporters_are_found(tmp_path: Path, dynamo: bool) -> None:
+    model, x, path = Gated().eval(), torch.randn(2, 5, 8), tmp_path / "gated.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (x,), path, dynamo=dynamo, opset_version=18)
+    program = penjing.trace(path)
+    gelu, norm = [node for node in program.graph.nodes if node.op == "call_function"]
+    assert gelu.kwargs == {"approximate": "tanh"}
+    assert str(norm.target) == "aten.rms_norm.default"
+    torch.testing.assert_close(program.run(x), model(x))
+
+
 def constant(name: str, value: float) -> TensorProto:
     return numpy_helper.from_array(np.array(value, np.float32), name)
 

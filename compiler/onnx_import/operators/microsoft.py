@@ -157,6 +157,7 @@ def _norm_results(call: Call, result: Tensor, total: Tensor) -> tuple[Tensor | N
 
 
 @onnx_op("SimplifiedLayerNormalization")  # onnxruntime writes it into the standard domain
+@microsoft("SimplifiedLayerNormalization")
 def simplified_layer_normalization(call: Call) -> Tensor | tuple[Tensor, ...]:
     x, axis = call.tensor(0), call.attribute("axis", -1)
     result = root_mean_square(call, x, call.tensor(1), axis)
