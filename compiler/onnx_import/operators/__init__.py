@@ -31,3 +31,4 @@ from . import slices as slices
 from . import softmax as softmax
 from . import states as states
 from . import tabular as tabular
+from . import trees as trees

@@ -118,10 +118,15 @@ def _linear(call: Call, count: int) -> Tensor:
     weight = torch.tensor(call.needed("coefficients"), dtype=torch.float32).reshape(count, -1)
     given = call.attributes.get("intercepts")
     bias = torch.tensor(given, dtype=torch.float32) if given else None
+    return transformed(call, functional.linear(_floats(call), weight, bias))
+
+
+def transformed(call: Call, scores: Tensor) -> Tensor:
+    """The scores as the attribute `post_transform` wants them."""
     name = call.attribute("post_transform", "NONE")
     if name not in _POST_TRANSFORMS:
         raise call.refused(f"post_transform {name!r}")
-    return _POST_TRANSFORMS[name](functional.linear(_floats(call), weight, bias))
+    return _POST_TRANSFORMS[name](scores)
 
 
 def _floats(call: Call) -> Tensor:
