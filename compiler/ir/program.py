@@ -120,10 +120,11 @@ class Program:
 
         Args:
             tensor: An `nn.Parameter` stays trainable, anything else is a buffer.
-            name: Preferred dotted name; a number is appended if it is taken.
+            name: Preferred dotted name; a number is appended if it is taken. A dot in front, behind
+                the name of no module, does not count.
             like: The node whose origin the new node takes.
         """
-        name = self._free_name(name)
+        name = self._free_name(name.lstrip("."))
         set_weight(self.module, name, tensor)
         with self.graph.inserting_before(self._first_call()):
             node = self.graph.create_node("get_attr", name)

@@ -11,6 +11,8 @@ from torch import nn
 import penjing
 from penjing.passes import FoldBatchNorm
 
+from .graphs import model_of, node
+
 X = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
@@ -73,3 +75,19 @@ def test_both_exporters_of_pytorch_give_the_same_program(tmp_path: Path) -> None
     ]
     torch.testing.assert_close(one.run(X), other.run(X))
     torch.testing.assert_close(one.run(X), net(X), rtol=1e-4, atol=1e-5)
+
+
+def test_names_without_modules_do_not_hinder_passes() -> None:
+    """Files of other exporters call weights "mean" and "w", not "norm.running_mean"."""
+    weights = {"w": np.ones((2, 3, 1, 1), np.float32)}
+    weights |= {name: np.array([1.0, 2.0], np.float32) for name in ("s", "b", "mean", "var")}
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Relu", "c", "r"),
+        node("BatchNormalization", "r s b mean var", "n"),
+        node("Relu", "n", "y"),
+    ]
+    model = model_of(nodes, {"x": [1, 3, 12, 12]}, ["y"], weights)
+    expected = penjing.trace(model).run(X).detach()
+    (result,) = penjing.compile(model, target="host").run(X)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
