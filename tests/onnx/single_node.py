@@ -1,5 +1,6 @@
 """Single nodes that onnxruntime and a translation calculate, compared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from penjing.compiler.onnx_import.call import Call, Value
 from penjing.compiler.onnx_import.registry import translation
 
 assert operators  # importing them registers them
-Inputs = list[np.ndarray | None]
+Inputs = Sequence[np.ndarray | None]
 _OPSET = 17
 _REFUSALS = (errors.Fail, errors.InvalidArgument, errors.RuntimeException, errors.NotImplemented)
 _STEPS = 1  # of integers: onnxruntime rounds products once more
