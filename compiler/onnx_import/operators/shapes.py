@@ -40,8 +40,9 @@ def flatten(call: Call) -> Tensor:
 
 @onnx_op("Squeeze")
 def squeeze(call: Call) -> Tensor:
+    """Without axes, all axes of size 1."""
     x, axes = call.tensor(0), given_axes(call, 1, 13)
-    if axes is None:
+    if not axes:
         return torch.squeeze(x)
     axes = wrap_axes(call, axes, x.dim())
     if any(x.shape[axis] != 1 for axis in axes):
