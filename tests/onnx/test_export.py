@@ -13,6 +13,7 @@ import penjing
 from penjing.compiler.errors import CompileError
 from penjing.compiler.onnx_export import file as onnx_file
 from tests.functions import Function, traced
+from tests.trace_samples import SAMPLES
 from tests.zoo import ZOO, make
 
 from .exported import error_of, exported, largest_error, results_of, run_onnx
@@ -44,6 +45,34 @@ def check_model(name: str, opset: int | None = None) -> None:
     program = penjing.trace(model, inputs)
     named = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
     assert error_of(program, program.flatten_inputs(*named), opset) < TOLERANCE
+
+
+# What ONNX has no words for, or only where sizes depend on values.
+REFUSED = ("adaptive_pools", "embedding_bag", "scatter")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - set(REFUSED)))
+def test_functions_of_pytorch(name: str) -> None:
+    check_function(name)
+
+
+@pytest.mark.parametrize("name", ["gathers", "fourier"])
+def test_a_few_functions_of_pytorch(name: str) -> None:
+    check_function(name)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_functions_that_onnx_lacks(name: str) -> None:
+    with pytest.raises(CompileError, match=r"cannot (be exported|export the operator)"):
+        check_function(name)
+
+
+def check_function(name: str) -> None:
+    function, inputs, modules = SAMPLES[name]
+    inputs = tuple(tensor.clone() for tensor in inputs)
+    program = traced(function, *inputs, modules=modules)
+    assert error_of(program, program.flatten_inputs(inputs, {})) < 1e-5
 
 
 class Named(nn.Module):

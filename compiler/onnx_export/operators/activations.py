@@ -145,9 +145,17 @@ def glu(emit: Emitter, x: Value, dim: int) -> Value:
 
 @emits(_ATEN.softmax.int, _ATEN._softmax)
 def softmax(emit: Emitter, x: Value, dim: int, _: object = None) -> Value:
-    return emit("Softmax", emit.cast(x, emit.dtype), axis=dim)
+    return _shared(emit, "Softmax", x, dim)
 
 
 @emits(_ATEN.log_softmax.int, _ATEN._log_softmax)
 def log_softmax(emit: Emitter, x: Value, dim: int, _: object = None) -> Value:
-    return emit("LogSoftmax", emit.cast(x, emit.dtype), axis=dim)
+    return _shared(emit, "LogSoftmax", x, dim)
+
+
+def _shared(emit: Emitter, op_type: str, x: Value, dim: int) -> Value:
+    """A softmax; that of a number without axes is one of a row with one number."""
+    x = emit.cast(x, emit.dtype)
+    if x.shape:
+        return emit(op_type, x, axis=dim)
+    return emit.reshape(emit(op_type, emit.reshape(x, (1,)), axis=0), ())

@@ -259,6 +259,17 @@ def atan2(emit: Emitter, y: Value, x: Value) -> Value:
     return emit("Where", at_origin, zero, angle)
 
 
+@emits(_ATEN.hypot)
+def hypot(emit: Emitter, x: Value, y: Value) -> Value:
+    """The larger magnitude times sqrt(1 + ratio^2): no square is out of range."""
+    x, y = (emit("Abs", side) for side in pair(emit, x, y))
+    large, zero = emit("Max", x, y), emit.scalar(0, emit.dtype)
+    ratio = emit("Div", emit("Min", x, y), large)
+    grown = emit("Add", emit("Mul", ratio, ratio), emit.scalar(1, emit.dtype))
+    length = emit("Mul", large, emit("Sqrt", grown))
+    return emit("Where", emit("Equal", large, zero), zero, length)
+
+
 @emits(_ATEN._to_copy, _ATEN.clone, _ATEN.alias, _ATEN.detach, _ATEN.lift_fresh_copy, _ATEN.to)
 def copied(emit: Emitter, x: Value, *_: object) -> Value:
     """The same values, in the dtype of the result."""

@@ -46,6 +46,19 @@ def batch_norm_of_three(
     return [result, None, None]
 
 
+@emits(_ATEN._native_batch_norm_legit.no_stats)
+def batch_norm_of_batch(
+    emit: Emitter,
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> list[Value | None]:
+    return [_batch_statistics(emit, x, weight, bias, eps), None, None]
+
+
 def _affine(
     emit: Emitter, weight: Value | None, bias: Value | None, channels: int
 ) -> tuple[Value, Value]:

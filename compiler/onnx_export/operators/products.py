@@ -1,6 +1,7 @@
 """Products of matrices, linear layers and attention."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -33,6 +34,29 @@ def addmm(emit: Emitter, added: Value, x: Value, y: Value, beta: Number, alpha: 
     if beta != 1:
         scaled = emit("Mul", added, emit.scalar(beta, emit.dtype))
     return emit("Add", product, scaled)
+
+
+@emits(_ATEN._trilinear)
+def trilinear(
+    emit: Emitter,
+    x: Value,
+    weight: Value,
+    y: Value,
+    new_in_x: Sequence[int],
+    new_in_weight: Sequence[int],
+    new_in_y: Sequence[int],
+    summed: Sequence[int],
+    unroll_dim: int,
+) -> Value:
+    """The sum of the products of three tensors that get new axes of size 1 first."""
+    factors = []
+    for value, places in ((x, new_in_x), (weight, new_in_weight), (y, new_in_y)):
+        sizes = iter(value.shape)
+        rank = len(value.shape) + len(places)
+        shape = [1 if axis in places else next(sizes) for axis in range(rank)]
+        factors.append(emit.reshape(value, shape))
+    product = emit("Mul", emit("Mul", factors[0], factors[1]), factors[2])
+    return emit.reduce("ReduceSum", product, summed)
 
 
 @emits(_ATEN.scaled_dot_product_attention)

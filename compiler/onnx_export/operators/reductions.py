@@ -196,6 +196,37 @@ def stable_sort(
     return sort(emit, x, dim, descending)
 
 
+@emits(_ATEN.median.dim)
+def median(emit: Emitter, x: Value, dim: int, keepdim: bool) -> list[Value]:
+    """The last of the smaller half."""
+    count = (x.shape[dim] + 1) // 2
+    options = {"axis": dim, "largest": 0, "sorted": 1}
+    lower = emit.several("TopK", x, emit.ints([count]), count=2, **options)
+    place = emit.ints([count - 1]) if keepdim else emit.scalar(count - 1, torch.int64)
+    return [emit("Gather", half, place, axis=dim) for half in lower]
+
+
+@emits(_ATEN.bucketize.Tensor)
+def bucketize(emit: Emitter, x: Value, boundaries: Value, out_int32: bool, right: bool) -> Value:
+    """How many boundaries are less than each element, or also equal to it."""
+    column = emit.reshape(x, (*x.shape, 1))
+    op_type = "GreaterOrEqual" if right else "Greater"
+    is_above = emit(op_type, column, emit.cast(boundaries, x.dtype))
+    return emit.reduce("ReduceSum", emit.to(is_above, emit.dtype), [len(x.shape)])
+
+
+@emits(_ATEN._cdist_forward)
+def distances(emit: Emitter, x: Value, y: Value, order: float, mode: int | None) -> Value:
+    """The norms of the differences of all rows of x [..., P, M] and of y [..., R, M]."""
+    left = emit.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+    right = emit.reshape(y, (*y.shape[:-2], 1, *y.shape[-2:]))
+    difference = emit("Sub", left, right)
+    shape = (*emit.shape, x.shape[-1])
+    assert x.spec is not None
+    value = Value(difference.name, type(x.spec)(shape, x.spec.dtype))
+    return vector_norm(emit, value, order, [-1], False, None)
+
+
 @emits(_ATEN.argsort.default)
 def argsort(emit: Emitter, x: Value, dim: int, descending: bool) -> Value:
     return sort(emit, x, dim, descending)[1]
