@@ -146,9 +146,12 @@ def _write_out(program: Program, norm: Node, affine: _Affine) -> None:
     arguments = arguments_of(norm)
     x, dtype = arguments["input"], node_spec(norm).torch_dtype
     shape = (-1, *[1] * (len(shape_of(norm)) - 2))
-    module = str(arguments["running_mean"].target).rpartition(".")[0]
     scale, shift = (
-        program.add_weight(nn.Parameter(value.view(shape).to(dtype)), f"{module}.{name}", norm)
+        program.add_weight(
+            nn.Parameter(value.view(shape).to(dtype)),
+            _beside(arguments["running_mean"], name),
+            norm,
+        )
         for name, value in (("scale", affine.scale), ("shift", affine.shift))
     )
     scaled = insert_call(norm, _ATEN.mul.Tensor, x, scale)
@@ -173,7 +176,7 @@ def _set_weights(program: Program, layer: Node, weight: Tensor, bias: Tensor) ->
     node, old_bias = arguments_of(layer)["weight"], arguments_of(layer)["bias"]
     dtype = node_spec(node).torch_dtype
     if old_bias is None:
-        name = str(node.target).rpartition(".")[0] + ".bias"
+        name = _beside(node, "bias")
         trained = isinstance(program.weight(node), nn.Parameter)
         new = nn.Parameter(bias.to(dtype)) if trained else bias.to(dtype)
         new_bias = program.add_weight(new, name=name, like=layer)
@@ -185,3 +188,9 @@ def _set_weights(program: Program, layer: Node, weight: Tensor, bias: Tensor) ->
 
 def _sizes(padding: Any) -> list[Any]:
     return [padding] if isinstance(padding, int) else list(padding)
+
+
+def _beside(weight: Node, name: str) -> str:
+    """The name of a new weight in the module of another; ONNX has weights without one."""
+    module, _, own = str(weight.target).rpartition(".")
+    return f"{module}.{name}" if module else f"{own}_{name}"

@@ -106,6 +106,32 @@ def _call_counts(model: nn.Module, *shape: int) -> dict[str, int]:
     return {name.split(".")[1]: names.count(name) for name in names}
 
 
+class _Unnamed(nn.Module):
+    """Weights without a module of their own, as ONNX files have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.rand(2, 1, 3, 3))
+        for name in ("mean", "variance"):
+            self.register_buffer(name, torch.rand(2) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = nn.functional.conv2d(x, self.kernel)
+        normed = nn.functional.batch_norm(layer, self.mean, self.variance)
+        return nn.functional.batch_norm(normed.relu(), self.mean, self.variance)
+
+
+def test_weights_without_a_module_get_a_bias() -> None:
+    assert after(PASSES, _Unnamed(), 1, 1, 5, 5, tolerance=TOLERANCE) == dedent("""
+        %0 = input x: f32[1,1,5,5]
+        %1 = aten.conv2d(%0, @kernel, @kernel_bias): f32[1,2,3,3]
+        %2 = aten.relu(%1): f32[1,2,3,3]
+        %3 = aten.mul.Tensor(%2, @mean_scale): f32[1,2,3,3]
+        %4 = aten.add.Tensor(%3, @mean_shift): f32[1,2,3,3]
+        return %4
+        """)
+
+
 def test_a_convolution_with_two_readers_is_left_alone() -> None:
     model = _Wired(lambda conv, norm, x: (lambda y: y + norm(y))(conv(x)))
     assert _call_counts(model, 1, 1, 4, 4) == {"conv2d": 1, "mul": 1, "add": 2}
