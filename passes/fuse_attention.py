@@ -19,14 +19,15 @@ _SOFTMAX = _ATEN.softmax.int
 _MUL = _ATEN.mul.Tensor
 _ADD = _ATEN.add.Tensor
 _WHERE = _ATEN.where.self
+_ISNAN = _ATEN.isnan.default
 _LOWEST = -1e9  # a finite mask from here on leaves nothing of a score it is added to
 
 
 class FuseAttention(Pass):
     """softmax(scale * q k^T + mask) v -> scaled_dot_product_attention(q, k, v, mask).
 
-    The scale is a number that multiplies the scores or the queries; the mask is added, or chosen
-    by `where` with -inf or a number below -1e9.
+    The scale is a number that multiplies the scores, the queries or the keys; the mask is added, or
+    chosen by `where` with -inf or a number below -1e9. The weights may be guarded against NaN.
 
     Needs: canonical operators.
     Keeps: values within 1e-5 of the largest (the order of summation is the kernel's); a row whose
@@ -50,10 +51,11 @@ class _Scores:
 
 
 def _fuse(program: Program, node: Node) -> int:
-    if node.target is not _MATMUL or not _is_inner(node.args[0], _SOFTMAX):
+    softmax = _softmax(program, node.args[0]) if node.target is _MATMUL else None
+    if softmax is None:
         return 0
-    softmax, value = node.args
-    assert isinstance(softmax, Node) and isinstance(value, Node)
+    value = node.args[1]
+    assert isinstance(value, Node)
     scores, axis = softmax.args[:2]
     rank = len(shape_of(softmax))
     if len(softmax.args) > 2 or softmax.kwargs or axis % rank != rank - 1:  # type: ignore[operator]
@@ -69,12 +71,32 @@ def _fuse(program: Program, node: Node) -> int:
     if (scaled := _scaled(query)) is not None and len(query.users) == 1:
         query, factor = scaled
         found.scale *= factor
+    if (scaled := _scaled(transposed)) is not None and len(transposed.users) == 1:
+        transposed, factor = scaled
+        found.scale *= factor
     axes = [*range(rank - 2), rank - 1, rank - 2]
     key = insert_call(node, _ATEN.permute.default, transposed, axes)
     mask = None if found.masked is None else _mask(program, node, found.masked)
     result = insert_call(node, _ATTENTION, query, key, value, mask, scale=found.scale)
     replace_by(node, result)
     return 1
+
+
+def _softmax(program: Program, weights: Any) -> Node | None:
+    """The softmax that gives the weights, also from behind `where` that makes 0 of NaN."""
+    if _is_inner(weights, _SOFTMAX):
+        return weights
+    if not _is_inner(weights, _WHERE):
+        return None
+    is_nan, zero, softmax = weights.args
+    number = weight_of(program, zero)
+    if not _is_inner(is_nan, _ISNAN) or number is None or bool(number.any()):
+        return None
+    readers = {is_nan, weights}
+    is_whole = (
+        is_nan.args[0] is softmax and isinstance(softmax, Node) and set(softmax.users) == readers
+    )
+    return softmax if is_whole and softmax.target is _SOFTMAX else None
 
 
 def _product(program: Program, scores: Any, found: _Scores) -> Node | None:

@@ -48,6 +48,27 @@ def test_queries_may_be_scaled_instead() -> None:
     assert "%0, %1, %2, scale=0.25" in _fused(compute, Q, K, V)
 
 
+def test_queries_and_keys_may_share_the_scale() -> None:
+    """As PyTorch exports scaled_dot_product_attention to ONNX."""
+
+    def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return ((q * 0.5) @ (k.transpose(-2, -1) * 0.5)).softmax(-1) @ v
+
+    assert "%0, %1, %2, scale=0.25" in _fused(compute, Q, K, V)
+
+
+@pytest.mark.parametrize(("filled", "count"), [(0.0, 1), (1.0, 0)])
+def test_rows_that_are_masked_whole_may_be_made_zero(filled: float, count: int) -> None:
+    mask = torch.zeros(5, 3)
+    mask[2] = -math.inf
+
+    def compute(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        weights = (q @ k.transpose(-2, -1) + mask).softmax(-1)
+        return torch.where(weights.isnan(), torch.tensor(filled), weights) @ v
+
+    assert _count(compute, Q, K, V, mask) == count
+
+
 def test_a_mask_may_be_added() -> None:
     def compute(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         return (mask + (q @ k.transpose(-2, -1)) * 0.5).softmax(-1) @ v
