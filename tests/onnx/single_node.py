@@ -27,7 +27,7 @@ class RefusedByOnnxruntime(Exception):
 
 
 def _reference(
-    op: str, inputs: Inputs, outputs: int, attributes: dict[str, Any], domain: str
+    op: str, inputs: Inputs, outputs: int, attributes: dict[str, Any], domain: str, opset: int
 ) -> list[np.ndarray]:
     """What onnxruntime gives for one node."""
     names = [f"x{index}" if array is not None else "" for index, array in enumerate(inputs)]
@@ -49,7 +49,7 @@ def _reference(
         [onnx.ValueInfoProto(name=name) for name in results],
         [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -60,7 +60,13 @@ def _reference(
 
 
 def check(
-    op: str, inputs: Inputs, *, outputs: int = 1, domain: str = "com.microsoft", **attributes: Any
+    op: str,
+    inputs: Inputs,
+    *,
+    outputs: int = 1,
+    domain: str = "com.microsoft",
+    version: int = _OPSET,
+    **attributes: Any,
 ) -> None:
     """Compare what a translation gives with onnxruntime.
 
@@ -68,7 +74,7 @@ def check(
         RefusedByOnnxruntime: There is nothing to compare with.
     """
     try:
-        expected = _reference(op, inputs, outputs, attributes, domain)
+        expected = _reference(op, inputs, outputs, attributes, domain, version)
     except _REFUSALS as error:
         raise RefusedByOnnxruntime(str(error)) from error
     values = [
@@ -76,7 +82,7 @@ def check(
         for index, array in enumerate(inputs)
     ]
     wanted = [True] * outputs
-    call = Call(op, op, _OPSET if not domain else 1, values, attributes, outputs, wanted, domain)
+    call = Call(op, op, version if not domain else 1, values, attributes, outputs, wanted, domain)
     function = translation(domain, op)
     assert function is not None
     results = function(call)

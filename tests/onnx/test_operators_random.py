@@ -150,6 +150,28 @@ def rnn(random: Random) -> Case:
     return _recurrent(random, "RNN", 1, 1)
 
 
+@pytest.mark.parametrize("opset", [7, 11, 12, 13])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_axes_of_softmax_in_all_versions(op: str, opset: int) -> None:
+    """Before version 13 the axes from the given one on are one."""
+    for axis in (None, 0, 1, 2, -1, *([-2] if opset >= 11 else [])):
+        attributes = {} if axis is None else {"axis": axis}
+        check(op, [reals(2, 3, 4)], domain="", version=opset, **attributes)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 13])
+def test_old_versions(opset: int) -> None:
+    x, kernel = reals(2, 3, 7, 7), {"kernel_shape": [3, 2]}
+    statistics = [reals(3), reals(3), reals(3), np.abs(reals(3)) + 1]
+    check("BatchNormalization", [x, *statistics], domain="", version=opset)
+    check("AveragePool", [x], domain="", version=opset, pads=[1, 0, 1, 1], **kernel)
+    check("MaxPool", [x], domain="", version=opset, auto_pad="SAME_LOWER", **kernel)
+    check("Gemm", [reals(2, 3), reals(3, 4), reals(4)], domain="", version=opset, alpha=0.5)
+    check("InstanceNormalization", [x, reals(3), reals(3)], domain="", version=opset)
+    weights = [reals(1, 16, 5), reals(1, 16, 4), reals(1, 32)]
+    check("LSTM", [reals(3, 2, 5), *weights], domain="", version=opset, hidden_size=4, outputs=3)
+
+
 MAKERS = [
     conv, conv_transpose, max_pool, average_pool, lp_pool, gemm, lrn, batch_norm, layer_norm,
     lstm, gru, rnn,
