@@ -19,7 +19,9 @@ def test_shapes(case: NodeCase) -> None:
     run_case(case)
 
 
-@parametrize("AffineGrid", "CenterCropPad", "Col2Im", "Concat", "Pad", "ReverseSequence", "Slice", "Split")
+@parametrize(
+    "AffineGrid", "CenterCropPad", "Col2Im", "Concat", "Pad", "ReverseSequence", "Slice", "Split"
+)
 def test_moves(case: NodeCase) -> None:
     run_case(case)
 
