@@ -62,6 +62,12 @@ def read_opsets(imports: Any, at: str) -> dict[str, int]:
     versions: dict[str, int] = {}
     for entry in imports:
         domain = "" if entry.domain in STANDARD_DOMAINS else entry.domain
+        if domain and not 0 < entry.version < 1 << 31:
+            raise CompileError(
+                "the version of an operator set is no sensible number",
+                at=at,
+                got=f"{domain} {entry.version}",
+            )
         versions[domain] = max(entry.version, versions.get(domain, 0))
     own = versions.get("", NEWEST_OPSET)
     if not OLDEST_OPSET <= own <= NEWEST_OPSET:
