@@ -37,14 +37,21 @@ def steps_off(program: Program, inputs: list[Tensor], opset: int | None = None) 
     return round(float(difference / last.args[1]), 3)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+LARGE = ("attention", "convolutions", "concatenation", "fused_attention", "squeeze")
+EACH = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else [])
+    for name in sorted(NETWORKS)
+]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_quantize_nodes(name: str) -> None:
     model, x = NETWORKS[name]()
     assert steps_off(quantized_program(model, x), [x]) <= 1
 
 
 @pytest.mark.parametrize("opset", [13, None])
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", EACH)
 def test_integer_operators_bit_by_bit(name: str, opset: int | None) -> None:
     program, x = integers_of(name)
     assert steps_off(program, [x], opset) == 0

@@ -110,7 +110,7 @@ def avg_pool(
     fronts = padding
     includes = False
     if any(padding) and (count_include_pad or divisor):
-        if ends <= padding and not divisor and not ceil_mode:
+        if not divisor and not ceil_mode:
             includes, ends = True, list(padding)
         else:
             around = [size for size in padding[::-1] for _ in (0, 1)]
