@@ -62,7 +62,7 @@ def read_opsets(imports: Any, at: str) -> dict[str, int]:
     versions: dict[str, int] = {}
     for entry in imports:
         domain = "" if entry.domain in STANDARD_DOMAINS else entry.domain
-        if domain and not 0 < entry.version < 1 << 31:
+        if domain and not 0 <= entry.version < 1 << 31:
             raise CompileError(
                 "the version of an operator set is no sensible number",
                 at=at,

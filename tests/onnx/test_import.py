@@ -158,7 +158,7 @@ def test_other_operator_sets_are_refused(opset: int) -> None:
         penjing.trace(model_of([node("Abs", "x", "y")], {"x": [1]}, ["y"], opset=opset))
 
 
-@pytest.mark.parametrize("version", [-1, 0, 1 << 40])
+@pytest.mark.parametrize("version", [-1, 1 << 40])
 def test_absurd_versions_of_other_operator_sets_are_refused(version: int) -> None:
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", version)]
     model = model_of([node("Abs", "x", "y")], {"x": [1]}, ["y"], opset_imports=opsets)
