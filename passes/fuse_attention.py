@@ -93,10 +93,10 @@ def _softmax(program: Program, weights: Any) -> Node | None:
     if not _is_inner(is_nan, _ISNAN) or number is None or bool(number.any()):
         return None
     readers = {is_nan, weights}
-    is_whole = (
-        is_nan.args[0] is softmax and isinstance(softmax, Node) and set(softmax.users) == readers
-    )
-    return softmax if is_whole and softmax.target is _SOFTMAX else None
+    if not isinstance(softmax, Node) or softmax.target is not _SOFTMAX:
+        return None
+    is_whole = is_nan.args[0] is softmax and set(softmax.users) == readers
+    return softmax if is_whole else None
 
 
 def _product(program: Program, scores: Any, found: _Scores) -> Node | None:
