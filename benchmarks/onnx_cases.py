@@ -85,8 +85,9 @@ def node_cases(*modules: str, counted_only: bool = True) -> Iterator[OnnxCase]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy, about NaN
         found = _collected(modules)
-    ops = {case.name: _op(case.model) for case in found}
+    ops = {case.name: _op(case.model) for case in found if case.model is not None}
     for case in found:
+        assert case.model is not None and case.data_sets is not None, case.name
         if counted_only and not _is_counted(case.model):
             continue
         inputs, outputs = case.data_sets[0]

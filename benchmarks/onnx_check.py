@@ -14,6 +14,12 @@ import penjing
 from .onnx_cases import OnnxCase
 
 PASSED, REFUSED, WRONG, CRASHED = "passed", "refused", "wrong", "crashed"
+# How errors begin that name no operator which is not supported, but what failed unexpectedly.
+_BUGS = (
+    "pass ",
+    "PyTorch cannot export",
+    "the ONNX model is malformed in a way that penjing did not",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ def check(case: OnnxCase) -> Outcome:
         model = onnx.ModelProto.FromString(case.model)
         got = penjing.compile(model, inputs, target="host").run(*inputs)
     except penjing.CompileError as error:
-        return Outcome(REFUSED, " ".join(str(error).split()))
+        status = CRASHED if str(error).startswith(_BUGS) else REFUSED
+        return Outcome(status, " ".join(str(error).split()))
     except Exception as error:
         return Outcome(CRASHED, f"{type(error).__name__}: {' '.join(str(error).split())}")
     values = _flat(got)
