@@ -128,7 +128,7 @@ def test_workers_stop_slow_cases(sampled: dict[str, OnnxCase]) -> None:
 
 RESULTS = [
     Result("node", "Add", "test_add", PASSED),
-    Result("node", "Unique", "test_u", REFUSED, "cannot import Unique at Unique_0 got a | b fix c"),
+    Result("node", "Unique", "test_u", REFUSED, "cannot import it at Unique_0 got a | b fix c"),
     Result("node", "Unique", "test_v", PASSED),
     Result("light", "", "vgg", WRONG, "other values"),
 ]
@@ -141,15 +141,16 @@ def test_tables_count_outcomes() -> None:
     ]
     (row,) = op_rows(RESULTS[:3])
     assert row["operator"] == "Unique"
-    assert row["mostly because"] == "cannot import Unique: a \\| b"
+    assert row["mostly because"] == "cannot import it: a \\| b"
     text = block(RESULTS)
     assert "all of whose cases pass: Add." in text
     assert "| vgg | wrong | other values |" in text
 
 
-def test_long_reasons_are_cut() -> None:
+def test_reasons_are_cut() -> None:
     assert len(short("x" * 500)) == 140
     assert short("a < b") == "a &lt; b"
+    assert short("cannot import the operator If at n got it is open fix x") == "it is open"
 
 
 def test_tables_replace_those_between_the_marks() -> None:
