@@ -49,6 +49,7 @@ bench: setup ## measure everything, beside the runtimes that bench-peers install
 	$(BIN)/python -m benchmarks.arm --json $(RESULTS)/arm.json
 	$(BIN)/python -m benchmarks.micro --target all --json $(RESULTS)/micro.json
 	$(BIN)/python -m benchmarks.quantization digits minilm --json $(RESULTS)/quantization.json
+	$(BIN)/python -m benchmarks.onnx_conformance --fresh
 	$(BIN)/python -m benchmarks.size $(WITH_PEERS) --json $(RESULTS)/size.json
 	$(BIN)/python -m benchmarks.cpu --layers $(WITH_PEERS) --json $(RESULTS)/layers.json
 	$(BIN)/python -m benchmarks.cpu $(WITH_PEERS) --json $(RESULTS)/cpu.json
