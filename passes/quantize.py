@@ -83,7 +83,7 @@ class Quantize(Pass):
         """Insert quantize and dequantize nodes; the number of values and weights rounded."""
         self._check()
         batches = self.context.needs_calibration(self.name)
-        prepare(program, FuseAttention())
+        prepared = prepare(program, FuseAttention())
         annotation = self._balanced(program, batches)
         ranges = self._ranges(program, annotation, batches)
         if self.keep_sensitive:
@@ -98,7 +98,7 @@ class Quantize(Pass):
             self.report.details["largest change of a bias"] = change
         self.report.details["values"] = len(annotation.roundings)
         self.report.details["weights"] = len(originals)
-        return len(annotation.roundings) + len(originals)
+        return len(annotation.roundings) + len(originals) or prepared
 
     def _balanced(self, program: Program, batches: Batches) -> Annotation:
         """What to round, after the sizes of channels were moved."""

@@ -63,7 +63,7 @@ class QuantizeDynamic(Pass):
     def run(self, program: Program) -> int:
         """Insert nodes that choose steps, quantize and dequantize; the number of layers."""
         self._check()
-        prepare(program, FuseLinear())
+        prepared = prepare(program, FuseLinear())
         kept = named(program, "keep", self.keep)
         layers = [n for n in program.graph.nodes if n not in kept and self._is_chosen(program, n)]
         rounded: dict[tuple[Node, bool], Node] = {}
@@ -80,7 +80,7 @@ class QuantizeDynamic(Pass):
             scales = weight_scales(weight, self.weight_bits)
             round_weight(program, layer, nearest(weight, scales, self.weight_bits), scales)
         self.report.details["values"] = len(rounded)
-        return len(layers)
+        return len(layers) or prepared
 
     def _check(self) -> None:
         if self.weight_bits not in range(2, 9):

@@ -68,9 +68,12 @@ class QuantizeWeights(Pass):
     keep: tuple[str, ...] = ()
 
     def run(self, program: Program) -> int:
-        """Round weights; the number of operators that read rounded ones."""
+        """Round weights; the number of operators that read rounded ones.
+
+        Where there is none, that of the rewrites that made the program canonical.
+        """
         self._check()
-        prepare(program, FuseLinear())
+        prepared = prepare(program, FuseLinear())
         kept = named(program, "keep", self.keep)
         readers = [n for n in program.graph.nodes if self._is_reader(program, n) and n not in kept]
         layers = [node for node in readers if node.target is not _EMBEDDING]
@@ -84,7 +87,7 @@ class QuantizeWeights(Pass):
                 self._round(program, node, groups.get(node, 0), moments.get(node))
         self.report.details["in groups"] = len(groups)
         self.report.details["by channel"] = len(readers) - len(groups)
-        return len(readers)
+        return len(readers) or prepared
 
     def _round(self, program: Program, layer: Node, group: int, moments: Moments | None) -> None:
         weight = program.weight(arguments_of(layer)["weight"]).detach()

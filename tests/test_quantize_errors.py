@@ -104,3 +104,23 @@ def test_weights_that_are_no_numbers() -> None:
     error = refusal(net, [torch.ones(1, 4)], equalize=False, smooth=False)
     assert "a weight is infinite or not a number" in error.what
     assert error.at.startswith("1 (Linear)")
+
+
+class Doubled(nn.Module):
+    """x times a constant tensor: nothing to quantize, but something to make canonical."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("two", torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x * self.two)
+
+
+@pytest.mark.parametrize("name", ["quantize", "quantize-dynamic", "quantize-weights"])
+def test_nothing_to_quantize(name: str) -> None:
+    x = torch.randn(1, 4)
+    program = trace(Doubled(), (x,))
+    for _ in range(2):
+        program = optimize(program, [name], calibration=[x])
+        torch.testing.assert_close(program.run(x), Doubled()(x), atol=0.05, rtol=0)

@@ -14,11 +14,11 @@ from ..remove_no_ops import RemoveNoOps
 _ALWAYS: tuple[Pass, ...] = (FoldConstants(), RemoveNoOps(), Canonicalize(), FoldBatchNorm())
 
 
-def prepare(program: Program, fusion: Pass) -> None:
-    """Make operators canonical, fold batch norms, fuse; drop what is dead then."""
-    for each in (*_ALWAYS, fusion):
-        each.run(program)
+def prepare(program: Program, fusion: Pass) -> int:
+    """Make operators canonical, fold batch norms, fuse, drop what is dead; the rewrites made."""
+    count = sum(each.run(program) for each in (*_ALWAYS, fusion))
     program.drop_dead()
+    return count
 
 
 def check_finite(layer: Node, weight: Tensor) -> None:
