@@ -109,6 +109,9 @@ def _call_counts(model: nn.Module, *shape: int) -> dict[str, int]:
 class _Unnamed(nn.Module):
     """Weights without a module of their own, as ONNX files have them."""
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.kernel = nn.Parameter(torch.rand(2, 1, 3, 3))

@@ -109,6 +109,8 @@ def test_weights_that_are_no_numbers() -> None:
 class Doubled(nn.Module):
     """x times a constant tensor: nothing to quantize, but something to make canonical."""
 
+    two: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("two", torch.tensor(2.0))

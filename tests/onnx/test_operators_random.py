@@ -161,7 +161,7 @@ def test_axes_of_softmax_in_all_versions(op: str, opset: int) -> None:
 
 @pytest.mark.parametrize("opset", [7, 9, 13])
 def test_old_versions(opset: int) -> None:
-    x, kernel = reals(2, 3, 7, 7), {"kernel_shape": [3, 2]}
+    x, kernel = reals(2, 3, 7, 7), dict[str, Any](kernel_shape=[3, 2])
     statistics = [reals(3), reals(3), reals(3), np.abs(reals(3)) + 1]
     check("BatchNormalization", [x, *statistics], domain="", version=opset)
     check("AveragePool", [x], domain="", version=opset, pads=[1, 0, 1, 1], **kernel)
