@@ -3,13 +3,14 @@
 python -m benchmarks.readme [--results FOLDER] [--print]
 
 FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json,
-cpu_int8.json, micro.json and compile_time.json. What is missing is left out.
+cpu_int8.json, micro.json, quantization.json and compile_time.json. What is missing is left out.
 """
 
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from .networks import INT8, NETWORKS
 from .ratios import geometric_mean
@@ -44,6 +45,8 @@ def block(folder: Path) -> str:
     parts += [
         _microcontroller(_rows(folder, "micro"), core) for core in ("cortex-m4", "cortex-m55")
     ]
+    quantization = _rows(folder, "quantization")
+    parts += [_digits(quantization), _embeddings(quantization)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -122,6 +125,27 @@ def _microcontroller(rows: Sequence[Row], core: str) -> str:
         line |= {"CMSIS-NN": f"{peer / 1e6:.3g} M", "share": row["instructions"] / peer}
         line |= {f"{part} bytes": row[f"{part} bytes"] for part in ("arena", "code", "constant")}
         lines.append(line)
+    return markdown(lines) if lines else ""
+
+
+def _digits(rows: Sequence[Row]) -> str:
+    """Percentage points that quantization changes, the mean over the seeds."""
+    chosen = [row for row in rows if row["table"] == "digits"]
+    lines: list[Row] = []
+    for network in dict.fromkeys(row["network"] for row in chosen):
+        seeds = [row for row in chosen if row["network"] == network]
+        numbers = [name for name in seeds[0] if name not in ("table", "network", "seed")]
+        means = {name: fmean(float(row[name]) for row in seeds) for name in numbers}
+        line: Row = {"digits, accuracy": network, "float32": f"{means.pop('float32 %'):.2f} %"}
+        lines.append(line | {name: f"{mean:+.2f}" for name, mean in means.items()})
+    return markdown(lines) if lines else ""
+
+
+def _embeddings(rows: Sequence[Row]) -> str:
+    """How well a quantized MiniLM keeps the similarities and embeddings of held-out sentences."""
+    kept = ("held-out, Spearman", "held-out, mean cosine", "MB")
+    chosen = [row for row in rows if row["table"] == "minilm"]
+    lines = [{"MiniLM": row["MiniLM"], **{name: row[name] for name in kept}} for row in chosen]
     return markdown(lines) if lines else ""
 
 

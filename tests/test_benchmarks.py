@@ -142,6 +142,18 @@ def test_microcontrollers_are_shown_beside_cmsis_nn(tmp_path: Path) -> None:
     assert lines[2] == "| ds_cnn | 2.00 M | 1.5 M | 6 M | 0.25 | 8,768 | 5,588 | 31,600 |"
 
 
+def test_accuracies_are_means_over_seeds(tmp_path: Path) -> None:
+    seed = {"table": "digits", "network": "residual", "float32 %": "98.00", "int8": "+0.00"}
+    other = {**seed, "float32 %": "99.00", "int8": "-0.28"}
+    kept = {"held-out, Spearman": "0.99", "held-out, mean cosine": "0.98", "MB": "23.3"}
+    encoder = {"table": "minilm", "MiniLM": "int8", **kept, "everyday, Spearman": "0.9"}
+    rows = [{**seed, "seed": 0}, {**other, "seed": 1}, encoder]
+    table.save(rows, tmp_path / "quantization.json")
+    lines = readme.block(tmp_path).strip().splitlines()
+    assert lines[2] == "| residual | 98.50 % | -0.14 |"
+    assert lines[-1] == "| int8 | 0.99 | 0.98 | 23.3 |"
+
+
 def test_tables_replace_only_what_is_between_the_marks(tmp_path: Path) -> None:
     row = {"network": "ds_cnn", "target": "arm-a72", "macs": 2_000_000, "instructions": 500_000}
     rows = [{**row, "best peer": "ncnn 1.00 M", "of peer": 0.5}]
