@@ -137,7 +137,7 @@ def narrows(expression: Any) -> bool:
 def for_dots(target: Target) -> Target:
     """The core as a template of products should see it if they are of words."""
     if is_x86(target):
-        return spread(target, halves=takes_halves(target))
+        return spread(target)
     return paired(target) if sums_pairs(target) else target
 
 

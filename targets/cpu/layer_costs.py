@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..target import Target
 from .integer_ops import for_dots, has_dots, word_length
+from .integer_x86 import takes_halves
 from .tiles import is_arm, product_cost
 from .winograd import winograd_plan
 
@@ -36,8 +37,9 @@ def integer_cost(layer: ConvolutionSizes, target: Target) -> float | None:
     """Instructions of its sums of words; None for cores that have no instruction for these."""
     if not has_dots(target):
         return None
+    instructions = 2 if takes_halves(target) else 1  # VPMADDWD and VPADDD
     words = math.prod(layer.taps[:-1]) * -(-layer.taps[-1] * layer.depth // word_length(target))
-    return _products(layer, for_dots(target), words)
+    return instructions * _products(layer, for_dots(target), words)
 
 
 def real_cost(layer: ConvolutionSizes, target: Target, tiles: Sequence[int]) -> float:

@@ -20,7 +20,7 @@ _PACKING = 1.6  # instructions per vector of A that is copied, counted under an 
 _LDP_BYTES = 1024
 _CLOSE_ROWS, _FEW_ROWS = 128, 5  # found by counting spills of depths from 24 to 256
 _PAIR_REGISTERS = 25  # of 32, found by counting spills
-_SPREAD, _OF_HALVES = "spread", "of halves"  # beside LLVM's features: see `spread`
+_SPREAD = "spread"  # beside LLVM's features: see `spread`
 _NARROWED = (1, 2, 4)  # vectors of int32 that become one of int8
 _BLOCK_FMAS = 336  # of one block of steps: a loop's overhead is then 1 % of its work
 
@@ -42,8 +42,7 @@ class _Costs:
 
     ARM: one instruction per cycle, as a Cortex-A72 issues one 128-bit FMLA beside one load; three
     for the products of two vectors of words that are summed in pairs, one to shuffle a word. x86:
-    two FMAs and two loads per cycle (Zen 4 and later, Intel's server cores); two instructions for
-    the products of words of two int16, one more to widen the weights.
+    two FMAs and two loads per cycle (Zen 4 and later, Intel's server cores).
     """
 
     fma: float
@@ -60,7 +59,6 @@ class _Costs:
 _ARM = _Costs(1, 4, 0.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
 _PAIRS = _Costs(3, 4, 1.25, 0.5, 3, 2.7, 12, 0.002, 0.03)
 _X86 = _Costs(0.5, 8, 0.12, 0.12, 0.5, 1.0, 8, 0.001, 0.01)
-_X86_HALVES = replace(_X86, fma=1.0, right=0.5)
 
 
 @lru_cache(maxsize=4096)
@@ -178,10 +176,7 @@ def _cost(target: Target, tile: Tile, rows: int, columns: int, depth: int) -> fl
 
 def _tile_cost(target: Target, rows: int, vectors: int, depth: int, packed: bool) -> float:
     """Cycles of one register tile."""
-    if is_arm(target):
-        costs = _PAIRS if is_paired(target) else _ARM
-    else:
-        costs = _X86_HALVES if _OF_HALVES in target.features else _X86
+    costs = _PAIRS if is_paired(target) else _ARM if is_arm(target) else _X86
     multiply = costs.fma * max(rows * vectors, costs.chains)
     load = rows * costs.left / (2 if packed else 1) + vectors * costs.right
     step = multiply + load + costs.block / steps(target, rows, vectors, depth, packed)
@@ -224,13 +219,9 @@ def paired(target: Target) -> Target:
     return replace(target, simd_registers=_PAIR_REGISTERS)
 
 
-def spread(target: Target, *, halves: bool) -> Target:
-    """The core as products see it whose instruction takes no element of a row from memory.
-
-    `halves`: words are two int16.
-    """
-    marks = (_SPREAD, _OF_HALVES) if halves else (_SPREAD,)
-    return replace(target, features=(*target.features, *marks))
+def spread(target: Target) -> Target:
+    """The core as products see it whose instruction takes no element of a row from memory."""
+    return replace(target, features=(*target.features, _SPREAD))
 
 
 def is_paired(target: Target) -> bool:
