@@ -147,7 +147,7 @@ def test_accuracies_are_means_over_seeds(tmp_path: Path) -> None:
     other = {**seed, "float32 %": "99.00", "int8": "-0.28"}
     kept = {"held-out, Spearman": "0.99", "held-out, mean cosine": "0.98", "MB": "23.3"}
     encoder = {"table": "minilm", "MiniLM": "int8", **kept, "everyday, Spearman": "0.9"}
-    rows = [{**seed, "seed": 0}, {**other, "seed": 1}, encoder]
+    rows: list[table.Row] = [{**seed, "seed": 0}, {**other, "seed": 1}, encoder]
     table.save(rows, tmp_path / "quantization.json")
     lines = readme.block(tmp_path).strip().splitlines()
     assert lines[2] == "| residual | 98.50 % | -0.14 |"
