@@ -89,7 +89,7 @@ def _options() -> Namespace:
     parser.add_argument("--again", nargs="+", choices=STATUSES, default=[])
     parser.add_argument("--fresh", action="store_true", help="forget what the journal holds")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=60, help="seconds for one case")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for one case")
     parser.add_argument("--journal", type=Path, default=JOURNAL)
     parser.add_argument("--print", action="store_true", help="leave docs/onnx.md as it is")
     return parser.parse_args()

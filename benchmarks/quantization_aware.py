@@ -1,9 +1,11 @@
 """What training with rounding wins back where rounding after training loses: a network for digits.
 
-Run as a module: `python -m benchmarks.quantization_aware`.
+python -m benchmarks.quantization_aware [--json FILE]
 """
 
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from penjing.compiler.pass_manager import optimize
 from penjing.passes import Quantize, QuantizeAware
 
 from . import digits
-from .table import markdown
+from .table import publish
 
 NETWORK = "depthwise"
 WEIGHT_BITS = (4, 3, 2)  # activations have 8
@@ -75,8 +77,11 @@ def _function(program: Program) -> Callable[[Tensor], Tensor]:
 
 def main() -> None:
     """Print the accuracies of all seeds and their means."""
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
     found = [row for seed in digits.SEEDS for row in rows(seed)]
-    print(markdown([*found, *means(found)]))
+    publish([*found, *means(found)], options.json)
 
 
 if __name__ == "__main__":
