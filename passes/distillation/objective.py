@@ -67,7 +67,7 @@ class Distillation(nn.Module):
         self.relation_sizes = [
             _mean_square(similarities(output), None)
             for output in answer.outputs
-            if options.relation_weight and output.is_floating_point()
+            if options.relation_weight
         ]
         teacher.narrow(
             [pair.teacher for pair in self.pairs], reads_of([theirs for _, theirs in self.maps])
@@ -114,7 +114,7 @@ class Distillation(nn.Module):
 
     def _judges_outputs(self) -> bool:
         judges = self.options.output_weight and self.options.output != "none"
-        return bool(judges or self.options.label_weight)
+        return bool(judges or self.options.relation_weight or self.options.label_weight)
 
     def _outputs(self, outputs: Sequence[Tensor], answer: Answer) -> Tensor:
         options = self.options
@@ -136,13 +136,14 @@ class Distillation(nn.Module):
 
     def _relations(self, outputs: Sequence[Tensor], answer: Answer) -> Tensor:
         """Between samples; a batch of one has none."""
-        pairs = zip(outputs, answer.outputs, strict=True)
-        floats = [(ours, theirs) for ours, theirs in pairs if theirs.is_floating_point()]
-        if not self.relation_sizes or len(floats[0][0]) < 2:
+        if not self.options.relation_weight or len(outputs[0]) < 2:
             return torch.zeros(())
         losses = [
-            squared_error(similarities(ours), similarities(theirs), size.to(theirs.device))
-            for (ours, theirs), size in zip(floats, self.relation_sizes, strict=True)
+            squared_error(similarities(output), similarities(wanted), size.to(output.device))
+            for output, wanted, size in zip(
+                outputs, answer.outputs, self.relation_sizes, strict=True
+            )
+            if wanted.is_floating_point()
         ]
         return self.options.relation_weight * torch.stack(losses).mean()
 
