@@ -1,0 +1,1 @@
+"""Libraries for GPUs, on whatever OpenCL devices this machine has."""
