@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch.fx import Node
 
 from ...targets.cpu.codegen import RawKernel, lower_kernel
 from ...targets.cpu.schedule import schedule_kernel
+from ...targets.mobile_gpus import MobileGpu
+from ...targets.opencl.kernel import DeviceKernel
 from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.regions import Region
@@ -52,6 +55,7 @@ class Kernels:
     weights: Mapping[Node, Array]
     layouts: Layouts
     made: dict[str, RawKernel] = field(default_factory=dict)  # by symbol
+    on_device: dict[str, DeviceKernel] = field(default_factory=dict)  # likewise, of a GPU
     _known: dict[str, list[Kernel]] = field(default_factory=dict)
     _plain: dict[str, str] = field(default_factory=dict)
 
@@ -112,11 +116,33 @@ class Kernels:
         """The symbol of a new kernel: TE stages whose first `inputs` parameters are read."""
         symbol = f"{self.prefix}_k{len(self.made)}"
         self.made[symbol] = self.generate(func, symbol, inputs)
+        if isinstance(self.target, MobileGpu):
+            from ...targets.opencl.lower import lower_device_kernel
+
+            half = self.options.half_arithmetic
+            self.on_device[symbol] = lower_device_kernel(
+                func, symbol, self.target, inputs=inputs, half_arithmetic=half
+            )
         return symbol
+
+    def workspaces(self, symbol: str) -> tuple[tuple[int, str], ...]:
+        """(elements, dtype) of the scratch buffers of a kernel: large enough for both."""
+        own = self.made[symbol].workspaces
+        more = self.on_device[symbol].workspaces if symbol in self.on_device else ()
+        pairs = zip_longest(own, more, fillvalue=(0, "int8"))
+        return tuple(max(pair, key=_workspace_bytes) for pair in pairs)
+
+    def inplace(self, symbol: str) -> tuple[tuple[int, int], ...]:
+        """Pairs (input, output) of a kernel that may share storage, wherever it runs."""
+        own = self.made[symbol].inplace
+        if symbol not in self.on_device:
+            return own
+        return tuple(pair for pair in own if pair in self.on_device[symbol].inplace)
 
     def generate(self, func: Any, symbol: str, inputs: int) -> RawKernel:
         """Loops over raw pointers for TE stages."""
-        parallel, half = self.options.threads > 1, self.options.half_arithmetic
+        parallel = self.options.threads > 1
+        half = self.options.half_arithmetic and self.target.has_half_arithmetic
         scheduled = schedule_kernel(func, self.target, inputs=inputs, parallel=parallel)
         return lower_kernel(scheduled, symbol, self.target, half_arithmetic=half)
 
@@ -129,6 +155,10 @@ def _fingerprint(
     low = [f"low {i}" for i, weight in given if reaches_lowest(weight)]
     large = [f"large {i}" for i, weight in given if is_large(weight)]
     return (*(digest(weights[region.inputs[index]]) for index in inspected), *low, *large)
+
+
+def _workspace_bytes(workspace: tuple[int, str]) -> int:
+    return TensorSpec((workspace[0],), workspace[1]).nbytes
 
 
 def digest(data: Array) -> str:

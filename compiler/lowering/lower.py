@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.fx import Node
 
+from ...targets.mobile_gpus import MobileGpu
 from ...targets.target import Target
 from ..ir.layout import Layout
 from ..ir.program import Program, node_spec, origin_of
@@ -34,7 +35,7 @@ def lower(
     options: KernelOptions = _DEFAULTS,
     progress: Progress | None = None,
 ) -> Lowered:
-    """Lower every region of an optimized program for a CPU.
+    """Lower every region of an optimized program for a CPU, and the GPU beside it if there is one.
 
     Args:
         program: Regions already formed.
@@ -52,7 +53,8 @@ def lower(
     }
     layouts = choose_layouts(program, todo, target, options, weights)
     builder = Builder(program, Kernels(name, target, options, weights, layouts))
-    chains = find_chains(todo, layouts, target) if options.threads == 1 else {}
+    in_stripes = options.threads == 1 and not isinstance(target, MobileGpu)  # launches cost more
+    chains = find_chains(todo, layouts, target) if in_stripes else {}
     for index, region in enumerate(todo):
         if progress is not None:
             progress("lower", index / len(todo))
@@ -123,7 +125,7 @@ class Builder:
         """Append the call of a region's kernel; its scratch buffers are new values."""
         scratch = [
             self.new_value("s", "workspace", TensorSpec((size,), dtype))
-            for size, dtype in kernel.raw.workspaces
+            for size, dtype in self.kernels.workspaces(kernel.symbol)
         ]
         values = dict.fromkeys((*region.inputs, *region.outputs))
         self.calls.append(
@@ -133,7 +135,7 @@ class Builder:
                 writes=tuple(writes),
                 arguments=(*reads, *writes, *scratch),
                 offsets=(*offsets, *(0 for _ in scratch)),
-                inplace=kernel.raw.inplace,
+                inplace=self.kernels.inplace(kernel.symbol),
                 macs=sum(macs(node) for node in region.nodes),
                 bytes=sum(node_spec(node).nbytes for node in values),
                 ops=tuple(str(node.target) for node in region.nodes),
@@ -172,6 +174,7 @@ class Builder:
             values=self.values,
             calls=tuple(self.calls),
             kernels=self.kernels.made,
+            device_kernels=self.kernels.on_device,
             inputs=tuple(self._names[node] for node in self.program.input_nodes),
             outputs=tuple(self.value_of(node) for node in self.program.output_nodes),
             input_names=self.program.input_names,

@@ -1,11 +1,13 @@
 """The lowered program: buffers and kernel calls, for the planner, the C code and the report."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from ...targets.opencl.kernel import DeviceKernel
 from ...targets.target import Target
 from ..ir.tensor_spec import TensorSpec
 
@@ -67,6 +69,7 @@ class Lowered:
     outputs: tuple[str, ...]
     input_names: tuple[str, ...] = ()  # what the user calls the inputs; default: the value names
     output_names: tuple[str, ...] = ()
+    device_kernels: Mapping[str, DeviceKernel] = field(default_factory=dict)  # symbol -> on the GPU
 
     def storage_of(self, name: str) -> str:
         """The value that owns the bytes of `name`, with aliases followed to their end."""
