@@ -33,7 +33,7 @@ typedef struct result {
 } result;
 
 typedef struct copy { /* after the last call: an output that no kernel writes in place */
-    argument from;
+    argument from; /* its `element` counts bytes: copies have no type */
     uint16_t output;
     uint64_t bytes;
 } copy;
