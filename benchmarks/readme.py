@@ -3,7 +3,8 @@
 python -m benchmarks.readme [--results FOLDER] [--print]
 
 FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json,
-cpu_int8.json, micro.json, quantization.json and compile_time.json. What is missing is left out.
+cpu_int8.json, micro.json, quantization.json, pruning.json, compress.json,
+compress_instructions.json and compile_time.json. What is missing is left out.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 
 from .networks import INT8, NETWORKS
+from .pruning import table as pruning_table
 from .ratios import geometric_mean
 from .table import Row, markdown
 
@@ -47,6 +49,8 @@ def block(folder: Path) -> str:
     ]
     quantization = _rows(folder, "quantization")
     parts += [_digits(quantization), _embeddings(quantization)]
+    parts += [_pruned_digits(_rows(folder, "pruning")), _smaller(_rows(folder, "compress"))]
+    parts += [_proportional(_rows(folder, "compress_instructions"))]
     return "\n\n".join(filter(None, parts))
 
 
@@ -151,3 +155,34 @@ def _embeddings(rows: Sequence[Row]) -> str:
 
 if __name__ == "__main__":
     main()
+
+
+def _pruned_digits(rows: Sequence[Row]) -> str:
+    """Percentage points lost by pruning, the mean over the seeds, beside Torch-Pruning."""
+    lines = [{"digits, pruned": line.pop("tool"), **line} for line in pruning_table(rows)]
+    return markdown(lines) if lines else ""
+
+
+def _smaller(rows: Sequence[Row]) -> str:
+    """How well a smaller MiniLM keeps the similarities and embeddings of held-out sentences."""
+    lines: list[Row] = []
+    for row in rows:
+        if row["case"] not in {line["MiniLM made smaller"] for line in lines}:
+            lines.append({"MiniLM made smaller": row["case"]})
+        lines[-1][row["state"]] = f"{row['Spearman']} / {row['mean cosine']}"
+    return markdown(lines) if lines else ""
+
+
+def _proportional(rows: Sequence[Row]) -> str:
+    """Whether the instructions of a compressed network fall as its multiply-adds do."""
+    lines = [
+        {
+            "Cortex-A72, compressed": row["network"],
+            "by": f"`{row['pass']}`",
+            "multiply-adds left": row["macs left"],
+            "instructions left": row["instructions left"],
+        }
+        for row in rows
+        if row["pass"] != "none"
+    ]
+    return markdown(lines) if lines else ""
