@@ -1,0 +1,227 @@
+"""Functions of the preamble: what TIR has as one operation and OpenCL C has not.
+
+Each is made for the types that it is called with: `multiply_high_int4` of vectors of four.
+"""
+
+from collections.abc import Collection
+
+from .types import INTEGERS, with_lanes
+
+# One instruction where the device has it; the products of bytes are the same everywhere.
+_DOT = """\
+#if defined(__opencl_c_integer_dot_product_input_4x8bit_packed)
+#define dot_bytes_int(a, b) dot_4x8packed_ss_int(as_uint(a), as_uint(b))
+#define dot_unsigned_int(a, b) dot_4x8packed_su_int(as_uint(a), as_uint(b))
+#elif defined(cl_arm_integer_dot_product_int8)
+#pragma OPENCL EXTENSION cl_arm_integer_dot_product_int8 : enable
+#define dot_bytes_int(a, b) arm_dot(as_char4(a), as_char4(b))
+#endif
+#ifndef dot_bytes_int
+static inline int dot_bytes_int(int a, int b)
+{
+    const int4 products = convert_int4(as_char4(a)) * convert_int4(as_char4(b));
+    return products.s0 + products.s1 + products.s2 + products.s3;
+}
+#endif
+#ifndef dot_unsigned_int
+static inline int dot_unsigned_int(int a, int b)
+{
+    const int4 products = convert_int4(as_char4(a)) * convert_int4(as_uchar4(b));
+    return products.s0 + products.s1 + products.s2 + products.s3;
+}
+#endif
+"""
+
+# a: two int8 in the low bytes, b: two int16.
+_PAIRS = """\
+static inline {int} dot_pairs_{int}({int} a, {int} b)
+{{
+    return ((a << 24) >> 24) * ((b << 16) >> 16) + ((a << 16) >> 24) * (b >> 16);
+}}
+"""
+
+_HALVES = """\
+static inline {int} dot_halves_{int}({int} a, {int} b)
+{{
+    return ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+}}
+"""
+
+# Two words of four weights in one: the low bits of its bytes, the high ones.
+_GROUPS = """\
+static inline {int} add_groups_{int}({int} start, {int} packed, {int} first, {int} second)
+{{
+    return start + dot_bytes_{int}(packed & 0x0f0f0f0f, first) +
+           dot_bytes_{int}((packed >> 4) & 0x0f0f0f0f, second);
+}}
+"""
+
+# (a * b + 2^30) >> 31 of the product in 64 bits: the sum carries into the high half.
+_HIGH = """\
+static inline {int} multiply_high_{int}({int} a, {int} b)
+{{
+    const {uint} low = as_{uint}(a) * as_{uint}(b);
+    const {uint} sum = low + 0x40000000u;
+    const {uint} high = as_{uint}(mul_hi(a, b)) + {carry};
+    return as_{int}((high << 1) | (sum >> 31));
+}}
+"""
+
+_NARROW = """\
+static inline {char} narrow_{int}({int} value, int shift, int zero_point, int low, int high)
+{{
+    const {int} inside = clamp(value >> shift, low - zero_point, high - zero_point);
+    return convert_{char}(inside + zero_point);
+}}
+"""
+
+# The upper half of the product counts halves of steps, rounded down.
+_REQUANTIZE = """\
+static inline {char} requantize_{int}({int} value, {int} quadruple, int zero_point, int low,
+                                      int high)
+{{
+    const {int} rounded = (mul_hi(value, quadruple) + 1) >> 1;
+    return convert_{char}(clamp(rounded, low - zero_point, high - zero_point) + zero_point);
+}}
+"""
+
+_WEIGH = """\
+static inline {char} weigh_{int}({int} x, {int} y, int a, int b, int offset, int shift, int low,
+                                 int high)
+{{
+    return convert_{char}(clamp((a * x + b * y + offset) >> shift, ({int})(low), ({int})(high)));
+}}
+"""
+
+_WORD = {
+    4: """\
+static inline {int} word4_{int}({int} a, {int} b, {int} c, {int} d)
+{{
+    return (a & 255) | ((b & 255) << 8) | ((c & 255) << 16) | (d << 24);
+}}
+""",
+    2: """\
+static inline {int} word2_{int}({int} a, {int} b)
+{{
+    return (a & 65535) | (b << 16);
+}}
+""",
+}
+
+_PAIR_SUMS = """\
+static inline float4 pair_sums_float4(float4 a, float4 b)
+{
+    return (float4)(a.even + a.odd, b.even + b.odd);
+}
+"""
+
+# NaN in b stays, NaN in a gets lost.
+_EXTREME = """\
+static inline {type} {which}_{type}({type} a, {type} b)
+{{
+    return {choice};
+}}
+"""
+
+_FLOOR = {
+    "floor_div": "a / b - {chosen}",
+    "floor_mod": "a % b + {chosen}",
+}
+
+_LANES = (1, 2, 3, 4, 8, 16)
+
+
+def preamble(helpers: Collection[str]) -> str:
+    """The functions, in OpenCL C, and what they call before them."""
+    needed: set[str] = set()
+    todo = list(helpers)
+    while todo:
+        name = todo.pop()
+        if name not in needed:
+            needed.add(name)
+            todo += CALLED.get(name, ())
+    return "\n".join(text for name, text in HELPERS.items() if name in needed)
+
+
+def _integers() -> dict[str, str]:
+    """Functions of int32 and vectors of it."""
+    texts = {"dot_bytes_int": _DOT, "dot_unsigned_int": _DOT}
+    patterns = {"dot_pairs": _PAIRS, "dot_halves": _HALVES, "multiply_high": _HIGH}
+    patterns |= {"narrow": _NARROW, "requantize": _REQUANTIZE, "weigh": _WEIGH}
+    patterns |= {f"word{count}": text for count, text in _WORD.items()}
+    for lanes in _LANES:
+        names = {kind: with_lanes(kind, lanes) for kind in ("int", "uint", "char")}
+        names["carry"] = "(sum < low)" if lanes == 1 else f"as_{names['uint']}((sum < low) & 1)"
+        texts |= {f"{name}_{names['int']}": p.format(**names) for name, p in patterns.items()}
+        for name in ("dot_bytes", "dot_unsigned"):
+            if lanes > 1:
+                texts[f"{name}_{names['int']}"] = _by_lane(name, lanes)
+    for lanes in _LANES:
+        name = with_lanes("int", lanes)
+        texts[f"add_groups_{name}"] = _GROUPS.format(int=name)
+    return texts
+
+
+def _by_lane(name: str, lanes: int) -> str:
+    """A function of words as one of vectors of words."""
+    ctype = with_lanes("int", lanes)
+    calls = ", ".join(f"{name}_int(a.s{lane:x}, b.s{lane:x})" for lane in range(lanes))
+    return (
+        f"static inline {ctype} {name}_{ctype}({ctype} a, {ctype} b)\n"
+        f"{{\n    return ({ctype})({calls});\n}}\n"
+    )
+
+
+def _extremes() -> dict[str, str]:
+    """Maxima and minima of floats."""
+    texts = {}
+    for which, sign in (("min", "<"), ("max", ">")):
+        for kind in ("half", "float", "double"):
+            for lanes in _LANES:
+                vector = f"select(b, a, a {sign} b)"
+                choice = f"a {sign} b ? a : b" if lanes == 1 else vector
+                ctype = with_lanes(kind, lanes)
+                texts[f"{which}_{ctype}"] = _EXTREME.format(type=ctype, which=which, choice=choice)
+    return texts
+
+
+def _floors() -> dict[str, str]:
+    """Divisions of integers that round down."""
+    texts = {}
+    for name, formula in _FLOOR.items():
+        for dtype, kind in INTEGERS.items():
+            if dtype.startswith("u"):
+                continue
+            for lanes in _LANES:
+                ctype = with_lanes(kind, lanes)
+                inexact = "(a % b != 0 && (a < 0) != (b < 0))"
+                chosen = inexact if name == "floor_div" else f"({inexact[1:-1]} ? b : 0)"
+                if lanes > 1:
+                    mask = f"((a % b != ({ctype})(0)) & ((a ^ b) < ({ctype})(0)))"
+                    chosen = (
+                        f"(({mask}) & ({ctype})(1))" if name == "floor_div" else f"({mask} & b)"
+                    )
+                body = formula.format(chosen=chosen)
+                texts[f"{name}_{ctype}"] = (
+                    f"static inline {ctype} {name}_{ctype}({ctype} a, {ctype} b)\n"
+                    f"{{\n    return {body};\n}}\n"
+                )
+    return texts
+
+
+def _called() -> dict[str, tuple[str, ...]]:
+    """The functions that functions call."""
+    calls: dict[str, tuple[str, ...]] = {}
+    for lanes in _LANES:
+        name = with_lanes("int", lanes)
+        calls[f"add_groups_{name}"] = (f"dot_bytes_{name}",)
+        if lanes > 1:
+            calls[f"dot_bytes_{name}"] = ("dot_bytes_int",)
+            calls[f"dot_unsigned_{name}"] = ("dot_bytes_int",)
+    calls["dot_unsigned_int"] = ("dot_bytes_int",)
+    return calls
+
+
+CALLED = _called()
+HELPERS = {**_integers(), "pair_sums_float4": _PAIR_SUMS, **_extremes(), **_floors()}
+HELPERS["dot_unsigned_int"] = ""  # beside dot_bytes_int

@@ -1,0 +1,293 @@
+"""TIR as a kernel in OpenCL C that a person could have written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tvm_ffi
+from tvm import ir, sym, tirx
+
+from ..cortex_m.line_breaks import broken, listed
+from ..cortex_m.scope import Scope
+from .buffers import Buffers
+from .lanes import elements, in_parts
+from .print_expression import ExpressionPrinter
+from .private import elements_of, find_variables, private_bytes
+from .reserved import RESERVED
+from .types import STORED, CannotPrint, element_of, lanes_of
+from .words import Kind
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """A kernel in OpenCL C and what it needs."""
+
+    text: str
+    helpers: frozenset[str]  # functions of the preamble
+    extensions: frozenset[str]  # that the device must have
+    private_bytes: int  # that one work-item declares
+
+
+def print_kernel(
+    name: str,
+    body: Any,
+    parameters: Sequence[tuple[Any, bool]],
+    ids: Sequence[tuple[Any, int, int]],
+    *,
+    restrict: bool = True,
+    words: Kind = Kind.BYTES,
+    half_arithmetic: bool = False,
+) -> KernelText:
+    """Statements as `__kernel void NAME(...)`, run once by every work-item.
+
+    Args:
+        name: Of the function.
+        body: Statements over one-dimensional buffers.
+        parameters: The buffers in the order of the pointers, and whether each is only read. Every
+            pointer is followed by the elements into it at which the value begins.
+        ids: Variables that are ids of the work-item: (variable, dimension, extent). Work-items
+            from the extent on do nothing.
+        restrict: Whether no two of the values share memory.
+        words: What words of small integers hold.
+        half_arithmetic: Whether float16 is half in registers too, not float.
+
+    Raises:
+        CannotPrint: It holds something that our OpenCL C has no form for.
+    """
+    body = _without_single_iterations(body)
+    printer = _Printer(words, half_arithmetic)
+    printer.find_variables(body)
+    signature = printer.declare_parameters(parameters, restrict)
+    printer.declare_ids(ids)
+    printer.statement(body)
+    expressions = printer.expressions
+    if expressions.rounds:
+        printer.lines.insert(0, "    #pragma OPENCL FP_CONTRACT OFF")
+    lines = [*listed(f"__kernel void {name}(", signature, ")"), "{", *printer.lines, "}"]
+    return KernelText(
+        "\n".join(lines) + "\n",
+        frozenset(expressions.helpers),
+        frozenset(expressions.extensions),
+        private_bytes(body),
+    )
+
+
+@dataclass
+class _Printer:
+    """Writes statements; variables get names that are free in their scope."""
+
+    words: Kind
+    half_arithmetic: bool
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+
+    def __post_init__(self) -> None:
+        self.scope = Scope(RESERVED)
+        self.ranges = sym.Analyzer()
+        self.expressions = ExpressionPrinter(
+            self._name_of, self._load, self.ranges, self.words, self.half_arithmetic
+        )
+        self.buffers = Buffers(self.expressions, self._name_of)
+
+    def find_variables(self, body: Any) -> None:
+        """See which private buffers are variables."""
+        self.buffers.variables = find_variables(body)
+
+    def declare_parameters(self, parameters: Any, restrict: bool) -> list[str]:
+        """The parameters in OpenCL C; pointers are moved to where the values begin."""
+        signature = []
+        for buffer, is_read in parameters:
+            const = "const " if is_read else ""
+            pointer = "*restrict " if restrict else "*"
+            name = self.scope.declare(buffer, buffer.name)
+            start = self.scope.declare(None, f"{name}_at")
+            ctype = f"__global {const}{STORED[element_of(buffer)]} "
+            signature += [f"{ctype}{pointer}{name}", f"uint {start}"]
+            self._line(f"{name} += {start};")
+            self.buffers.constness[buffer] = const
+        return signature
+
+    def declare_ids(self, ids: Any) -> None:
+        """The ids of the work-item, and the end of those that are too many."""
+        outside = []
+        for var, dimension, extent in ids:
+            name = self.scope.declare(var, str(var.name))
+            kind = self.expressions.ctype(element_of(var))
+            self._line(f"const {kind} {name} = ({kind})get_global_id({dimension});")
+            self.ranges.bind(var, ir.Range(0, extent), allow_override=True)
+            outside.append(f"{name} >= {extent}")
+        if outside:
+            self._line(f"if ({' || '.join(outside)})")
+            self._line("    return;")
+
+    def statement(self, node: Any) -> None:
+        """Append a statement."""
+        method = _STATEMENTS.get(type(node))
+        if method is None:
+            raise CannotPrint(type(node).__name__)
+        method(self, node)
+
+    def _sequence(self, node: Any) -> None:
+        statements = _flat(node)
+        skip = False
+        for now, following in zip(statements, [*statements[1:], None], strict=True):
+            if skip:
+                skip = False
+            elif isinstance(now, tirx.AllocBuffer) and self._fills(following, now.buffer):
+                self._allocate(now.buffer, following.value)
+                skip = True
+            else:
+                self.statement(now)
+
+    def _loop(self, node: Any) -> None:
+        if node.kind not in (tirx.ForKind.SERIAL, tirx.ForKind.UNROLLED):
+            raise CannotPrint(f"a loop of kind {node.kind}")
+        first = self.expressions.text(node.min)
+        block = self.scope.open()
+        name = self.scope.declare(node.loop_var, str(node.loop_var.name))
+        end = self.expressions.text(self.ranges.simplify(node.min + node.extent), 6)
+        self.ranges.bind(
+            node.loop_var, ir.Range.from_min_extent(node.min, node.extent), allow_override=True
+        )
+        kind = self.expressions.ctype(element_of(node.loop_var))
+        if node.kind == tirx.ForKind.UNROLLED:
+            self._line("#pragma unroll")
+        self._line(f"for ({kind} {name} = {first}; {name} < {end}; {name}++) {{")
+        self._inside(node.body)
+        self._line("}")
+        self.scope.close(block)
+
+    def _condition(self, node: Any) -> None:
+        self._line(f"if ({self.expressions.text(node.condition)}) {{")
+        self._inside(node.then_case)
+        if node.else_case is not None:
+            self._line("} else {")
+            self._inside(node.else_case)
+        self._line("}")
+
+    def _repeat(self, node: Any) -> None:
+        self._line(f"while ({self.expressions.text(node.condition)}) {{")
+        self._inside(node.body)
+        self._line("}")
+
+    def _store(self, node: Any) -> None:
+        for value, index in _stores(node):
+            for line in self.buffers.store(node.buffer, index, value):
+                self._line(line)
+
+    def _evaluate(self, node: Any) -> None:
+        if isinstance(node.value, ir.Call):
+            raise CannotPrint(f"a call of {node.value.op.name} as a statement")
+
+    def _bind(self, node: Any) -> None:
+        expressions = self.expressions
+        if lanes_of(node.value) > 1 and element_of(node.value) == "bool":
+            value = expressions.mask(node.value, 32)
+        else:
+            value = expressions.text(node.value)
+        kind = expressions.type_of(node.value)
+        if lanes_of(node.value) == 1 and element_of(node.value).startswith("int"):
+            self.ranges.bind(node.var, node.value, allow_override=True)
+        self._line(f"const {kind} {self.scope.declare(node.var, str(node.var.name))} = {value};")
+
+    def _declaration(self, node: Any) -> None:
+        """Another name of a buffer."""
+        raise CannotPrint(f"a buffer in another's memory: {node.buffer.name}")
+
+    def _allocation(self, node: Any) -> None:
+        self._allocate(node.buffer, None)
+
+    def _allocate(self, buffer: Any, value: Any) -> None:
+        """Declare a private buffer, with its first value if there is one."""
+        if buffer in self.buffers.variables:
+            widths = self.buffers.variables[buffer].widths
+            kinds = [self.buffers.variable_type(buffer, width) for width in widths]
+            many = len(widths) > 1
+            names = [
+                self.scope.declare(None, f"{buffer.name}{place if many else ''}")
+                for place in range(len(widths))
+            ]
+            self.buffers.names[buffer] = names
+            if value is not None:
+                self._line(f"{kinds[0]} {names[0]} = {self.buffers.stored(buffer, value)};")
+                return
+            for kind in dict.fromkeys(kinds):
+                alike = [name for name, own in zip(names, kinds, strict=True) if own == kind]
+                self.lines += listed(f"{'    ' * self.depth}{kind} ", alike, ";")
+            return
+        name = self.scope.declare(buffer, buffer.name)
+        local = "__local " if buffer.scope() == "shared" else ""
+        self._line(f"{local}{self.buffers.array_type(buffer)} {name}[{elements_of(buffer)}];")
+
+    def _fills(self, statement: Any, buffer: Any) -> bool:
+        """Whether a statement gives a buffer that is one variable its first value."""
+        variables = self.buffers.variables.get(buffer)
+        return (
+            isinstance(statement, tirx.BufferStore)
+            and statement.buffer.same_as(buffer)
+            and variables is not None
+            and variables.widths == [lanes_of(statement.indices[-1])]
+        )
+
+    def _inside(self, body: Any) -> None:
+        block = self.scope.open()
+        self.depth += 1
+        self.statement(body)
+        self.depth -= 1
+        self.scope.close(block)
+
+    def _line(self, text: str) -> None:
+        self.lines += broken("    " * self.depth + text)
+
+    def _name_of(self, what: Any) -> str:
+        if name := self.scope.find(what):
+            return name
+        raise CannotPrint(f"{what} is used outside of where it is declared")
+
+    def _load(self, load: Any) -> tuple[str, int]:
+        return self.buffers.load(load)
+
+
+_STATEMENTS = {
+    tirx.SeqStmt: _Printer._sequence,
+    tirx.For: _Printer._loop,
+    tirx.While: _Printer._repeat,
+    tirx.IfThenElse: _Printer._condition,
+    tirx.BufferStore: _Printer._store,
+    tirx.Evaluate: _Printer._evaluate,
+    tirx.Bind: _Printer._bind,
+    tirx.DeclBuffer: _Printer._declaration,
+    tirx.AllocBuffer: _Printer._allocation,
+    tirx.AttrStmt: lambda printer, node: printer.statement(node.body),
+}
+
+
+def _without_single_iterations(body: Any) -> Any:
+    """Loops that run once as what is in them."""
+
+    def once(loop: Any) -> Any:
+        if not isinstance(loop.extent, tirx.IntImm) or int(loop.extent) != 1:
+            return loop
+        first = loop.min
+        return tvm_ffi.structural_map(
+            loop.body, (ir.Var, lambda var: first if var.same_as(loop.loop_var) else var)
+        )
+
+    return tvm_ffi.structural_map(body, (tirx.For, once))
+
+
+def _flat(node: Any) -> list[Any]:
+    """The statements of a sequence, nested ones among them."""
+    if not isinstance(node, tirx.SeqStmt):
+        return [node]
+    return [inner for statement in node.seq for inner in _flat(statement)]
+
+
+def _stores(store: Any) -> list[tuple[Any, Any]]:
+    """The values and places of a store: several if OpenCL C has no such vector."""
+    (index,) = store.indices
+    if lanes_of(store.buffer) > 1:
+        return [(store.value, index)]
+    if lanes_of(index) > 1 and not isinstance(index, tirx.Ramp):
+        return list(zip(elements(store.value), elements(index), strict=True))
+    return list(zip(in_parts(store.value), in_parts(index), strict=True))

@@ -1,0 +1,165 @@
+"""OpenCL from Python, enough to run one kernel after the other on numpy arrays."""
+
+import ctypes
+import ctypes.util
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from penjing.targets.opencl.kernel import DeviceKernel, Launch
+from penjing.targets.opencl.preamble import preamble
+
+_READ_WRITE, _COPY = 1, 32  # CL_MEM_READ_WRITE, CL_MEM_COPY_HOST_PTR
+_ANY_DEVICE, _BUILD_LOG, _EXTENSIONS = 0xFFFFFFFF, 0x1183, 0x1030
+_POINTERS = (
+    *("clCreateContext", "clCreateCommandQueue", "clCreateProgramWithSource"),
+    *("clCreateKernel", "clCreateBuffer"),
+)
+_PADDING = 64  # elements in front of a value, to see that kernels take where it begins
+
+
+class DeviceError(RuntimeError):
+    """OpenCL refused something."""
+
+
+@cache
+def find_device() -> "Device | None":
+    """The first device there is, if any."""
+    name = ctypes.util.find_library("OpenCL")
+    if name is None:
+        return None
+    library = ctypes.CDLL(name)
+    for function in _POINTERS:
+        getattr(library, function).restype = ctypes.c_void_p
+    platforms = (ctypes.c_void_p * 8)()
+    count = ctypes.c_uint()
+    if library.clGetPlatformIDs(8, platforms, ctypes.byref(count)) != 0:
+        return None
+    for platform in platforms[: count.value]:
+        handle, found = ctypes.c_void_p(), ctypes.c_uint()
+        arguments = (ctypes.c_void_p(platform), ctypes.c_ulong(_ANY_DEVICE), 1)
+        status = library.clGetDeviceIDs(*arguments, ctypes.byref(handle), ctypes.byref(found))
+        if status == 0 and found.value:
+            return Device(library, handle)
+    return None
+
+
+class Device:
+    """A device with a queue in order."""
+
+    def __init__(self, library: ctypes.CDLL, handle: ctypes.c_void_p) -> None:
+        self._library, self._handle = library, handle
+        status = ctypes.c_int()
+        context = library.clCreateContext(
+            None, 1, ctypes.byref(handle), None, None, ctypes.byref(status)
+        )
+        _check(status.value, "clCreateContext")
+        self._context = ctypes.c_void_p(context)
+        queue = library.clCreateCommandQueue(
+            self._context, handle, ctypes.c_ulong(0), ctypes.byref(status)
+        )
+        _check(status.value, "clCreateCommandQueue")
+        self._queue = ctypes.c_void_p(queue)
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """What the device has beyond OpenCL 1.2."""
+        text = ctypes.create_string_buffer(1 << 16)
+        size = ctypes.c_size_t(len(text))
+        status = self._library.clGetDeviceInfo(self._handle, _EXTENSIONS, size, text, None)
+        _check(status, "clGetDeviceInfo")
+        return frozenset(text.value.decode().split())
+
+    def build(self, source: str, options: str = "-cl-std=CL1.2") -> ctypes.c_void_p:
+        """The program of a source text; its errors are in the exception."""
+        text = ctypes.c_char_p(source.encode())
+        status = ctypes.c_int()
+        program = ctypes.c_void_p(
+            self._library.clCreateProgramWithSource(
+                self._context, 1, ctypes.byref(text), None, ctypes.byref(status)
+            )
+        )
+        _check(status.value, "clCreateProgramWithSource")
+        given = (1, ctypes.byref(self._handle), options.encode(), None, None)
+        if self._library.clBuildProgram(program, *given) != 0:
+            log = ctypes.create_string_buffer(1 << 16)
+            size = ctypes.c_size_t(len(log))
+            self._library.clGetProgramBuildInfo(program, self._handle, _BUILD_LOG, size, log, None)
+            raise DeviceError(f"{log.value.decode()}\n{source}")
+        return program
+
+    def run(
+        self, kernel: DeviceKernel, arrays: Sequence[np.ndarray[Any, Any]], *, repeat: int = 1
+    ) -> list[np.ndarray[Any, Any]]:
+        """The arrays after the kernel's launches; its workspaces come after them."""
+        program = self.build(preamble(kernel.helpers) + "\n" + kernel.source)
+        scratch = [np.zeros(count, dtype) for count, dtype in kernel.workspaces]
+        values = [*arrays, *scratch]
+        buffers = [self._buffer(value) for value in values]
+        for _ in range(repeat):
+            for launch in kernel.launches:
+                self._launch(program, launch, values, buffers)
+        results = [self._read(*pair) for pair in zip(buffers, values, strict=True)]
+        for buffer in buffers:
+            self._library.clReleaseMemObject(buffer)
+        self._library.clReleaseProgram(program)
+        return results[: len(arrays)]
+
+    def _buffer(self, value: np.ndarray[Any, Any]) -> ctypes.c_void_p:
+        """A buffer in which the value comes after some elements."""
+        padded = np.concatenate([np.zeros(_PADDING, value.dtype), value.ravel()])
+        status = ctypes.c_int()
+        buffer = self._library.clCreateBuffer(
+            self._context,
+            ctypes.c_ulong(_READ_WRITE | _COPY),
+            ctypes.c_size_t(padded.nbytes),
+            ctypes.c_void_p(padded.ctypes.data),
+            ctypes.byref(status),
+        )
+        _check(status.value, "clCreateBuffer")
+        return ctypes.c_void_p(buffer)
+
+    def _read(self, buffer: ctypes.c_void_p, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        result = np.empty(_PADDING + like.size, like.dtype)
+        target = ctypes.c_void_p(result.ctypes.data)
+        size = ctypes.c_size_t(result.nbytes)
+        status = self._library.clEnqueueReadBuffer(
+            self._queue, buffer, 1, ctypes.c_size_t(0), size, target, 0, None, None
+        )
+        _check(status, "clEnqueueReadBuffer")
+        return result[_PADDING:].reshape(like.shape)
+
+    def _launch(
+        self,
+        program: ctypes.c_void_p,
+        launch: Launch,
+        values: Sequence[np.ndarray[Any, Any]],
+        buffers: Sequence[ctypes.c_void_p],
+    ) -> None:
+        status = ctypes.c_int()
+        name = launch.function.encode()
+        made = self._library.clCreateKernel(program, name, ctypes.byref(status))
+        _check(status.value, f"clCreateKernel of {launch.function}")
+        kernel = ctypes.c_void_p(made)
+        for place, argument in enumerate(launch.arguments):
+            start = ctypes.c_uint(_PADDING)
+            for index, value in ((2 * place, buffers[argument]), (2 * place + 1, start)):
+                size = ctypes.c_size_t(ctypes.sizeof(value))
+                given = (ctypes.c_uint(index), size, ctypes.byref(value))
+                _check(self._library.clSetKernelArg(kernel, *given), f"argument {index}")
+        group = (ctypes.c_size_t * 3)(*launch.group) if launch.group else None
+        divisors = launch.group or (1, 2, 1)  # as if sizes were rounded up to whole groups
+        items = (-(-count // by) * by for count, by in zip(launch.items, divisors, strict=True))
+        status_ = self._library.clEnqueueNDRangeKernel(
+            self._queue, kernel, 3, None, (ctypes.c_size_t * 3)(*items), group, 0, None, None
+        )
+        _check(status_, f"clEnqueueNDRangeKernel of {launch.function}")
+        self._library.clFinish(self._queue)
+        self._library.clReleaseKernel(kernel)
+
+
+def _check(status: int, what: str) -> None:
+    if status != 0:
+        raise DeviceError(f"{what}: status {status}")
