@@ -58,7 +58,7 @@ typedef struct program {
 
     const size_t *input_bytes, *output_bytes;
     uint32_t input_count, output_count;
-    const uint8_t *input_dtypes; /* enum penjing_dtype */
+    const uint8_t *input_dtypes, *output_dtypes; /* enum penjing_dtype */
 
     /* The CPU's kernels of the same calls, over the same arena. `cpu_supported` says 0 where this
        CPU lacks instructions that they use. */

@@ -47,12 +47,13 @@ int session_create(const program *model, const penjing_config *config, penjing_s
 int session_run(penjing_session *session, const void *const *inputs, void *const *outputs);
 void session_destroy(penjing_session *session);
 /* What went wrong last, or why the CPU is used; "" if nothing. Of a NULL session: of the last
-   session_create of this thread that failed. */
+   session_create of this thread that failed. Valid until the session's (thread's) next call. */
 const char *session_message(const penjing_session *session);
 /* "cpu", or the name, version and driver of the device. */
 const char *session_device(const penjing_session *session);
 int session_on_device(const penjing_session *session);
-/* One inference with events; `times` has room for `count` launches, which is returned. */
+/* One inference whose launches the device measures; `times` has room for `count` of them. Returns
+   how many there are, 0 on the CPU, or -status. */
 int session_profile(penjing_session *session, const void *const *inputs, void *const *outputs,
                     penjing_time *times, uint32_t count);
 

@@ -1,0 +1,57 @@
+/* Work-groups: how many work-items of a launch run together. */
+#include "state.h"
+
+/* Items of a group that nobody has tuned: as many as run in step on most GPUs, side by side. */
+enum { USUAL_ITEMS = 64, USUAL_WIDTH = 32 };
+
+static size_t count_items(const uint32_t group[3])
+{
+    return (size_t)group[0] * group[1] * group[2];
+}
+
+/* Whether the device takes this group for a launch. */
+int group_fits(const penjing_session *s, uint32_t launch, const uint32_t group[3])
+{
+    size_t limit = s->steps[launch].group_limit;
+    if (count_items(group) == 0 || count_items(group) > limit)
+        return 0;
+    for (int d = 0; d < 3; d++)
+        if (s->device.item_limits[d] != 0 && group[d] > s->device.item_limits[d])
+            return 0;
+    return 1;
+}
+
+/* The smallest power of two that is at least `items`, but at most `limit`. */
+static uint32_t round_up(uint32_t items, uint32_t limit)
+{
+    uint32_t power = 1;
+    while (power < items && 2 * power <= limit)
+        power *= 2;
+    return power;
+}
+
+/* The group that a launch needs, or a usual one. CPUs choose for themselves: their work-items run
+   in loops, and whole groups are what their cores share out. */
+int choose_group(penjing_session *s, uint32_t launch)
+{
+    const uint32_t *items = s->model->launches[launch].items;
+    const uint32_t *needed = s->model->launches[launch].group;
+    uint32_t *group = s->steps[launch].group;
+    for (int d = 0; d < 3; d++)
+        group[d] = needed[d];
+    if (count_items(needed) != 0) {
+        if (group_fits(s, launch, needed))
+            return PENJING_OK;
+        return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu work-items, %s has %zu",
+                    s->model->launches[launch].function, count_items(needed), s->device.name,
+                    s->steps[launch].group_limit);
+    }
+    if (s->device.type & CL_DEVICE_TYPE_CPU)
+        return PENJING_OK;
+    group[0] = round_up(items[0], USUAL_WIDTH);
+    group[1] = round_up(items[1], USUAL_ITEMS / group[0]);
+    group[2] = round_up(items[2], USUAL_ITEMS / group[0] / group[1]);
+    for (int d = 2; d >= 0 && !group_fits(s, launch, group); d--)
+        group[d] = 1;
+    return PENJING_OK;
+}
