@@ -17,7 +17,17 @@ _POINTERS = (
     *("clCreateContext", "clCreateCommandQueue", "clCreateProgramWithSource"),
     *("clCreateKernel", "clCreateBuffer"),
 )
-_PADDING = 64  # elements in front of a value, to see that kernels take where it begins
+_BYTES = {
+    "int8": 1,
+    "uint8": 1,
+    "bool": 1,
+    "int16": 2,
+    "float16": 2,
+    "bfloat16": 2,
+    "int32": 4,
+    "float32": 4,
+}
+Array = np.ndarray[Any, Any]
 
 
 class DeviceError(RuntimeError):
@@ -91,52 +101,62 @@ class Device:
         return program
 
     def run(
-        self, kernel: DeviceKernel, arrays: Sequence[np.ndarray[Any, Any]], *, repeat: int = 1
-    ) -> list[np.ndarray[Any, Any]]:
-        """The arrays after the kernel's launches; its workspaces come after them."""
+        self, kernel: DeviceKernel, arrays: Sequence[Array], *, offsets: Sequence[int] = ()
+    ) -> list[Array]:
+        """The arrays after the kernel's launches.
+
+        Args:
+            kernel: What to run; its workspaces come after the arrays.
+            arrays: What it reads and writes, of any dtype.
+            offsets: Elements into each array where the kernel's value begins.
+        """
         program = self.build(preamble(kernel.helpers) + "\n" + kernel.source)
-        scratch = [np.zeros(count, dtype) for count, dtype in kernel.workspaces]
+        scratch = [
+            np.zeros(count * _BYTES.get(dtype, 8), "uint8") for count, dtype in kernel.workspaces
+        ]
         values = [*arrays, *scratch]
+        starts = [*(offsets or [0 for _ in arrays]), *(0 for _ in scratch)]
         buffers = [self._buffer(value) for value in values]
-        for _ in range(repeat):
-            for launch in kernel.launches:
-                self._launch(program, launch, values, buffers)
+        for launch in kernel.launches:
+            self._launch(program, launch, buffers, starts)
         results = [self._read(*pair) for pair in zip(buffers, values, strict=True)]
         for buffer in buffers:
             self._library.clReleaseMemObject(buffer)
         self._library.clReleaseProgram(program)
         return results[: len(arrays)]
 
-    def _buffer(self, value: np.ndarray[Any, Any]) -> ctypes.c_void_p:
-        """A buffer in which the value comes after some elements."""
-        padded = np.concatenate([np.zeros(_PADDING, value.dtype), value.ravel()])
+    def _buffer(self, value: Array) -> ctypes.c_void_p:
+        """A buffer with the array in it; one element if it has none."""
+        filled = np.ascontiguousarray(value) if value.size else np.zeros(1, value.dtype)
         status = ctypes.c_int()
         buffer = self._library.clCreateBuffer(
             self._context,
             ctypes.c_ulong(_READ_WRITE | _COPY),
-            ctypes.c_size_t(padded.nbytes),
-            ctypes.c_void_p(padded.ctypes.data),
+            ctypes.c_size_t(filled.nbytes),
+            ctypes.c_void_p(filled.ctypes.data),
             ctypes.byref(status),
         )
         _check(status.value, "clCreateBuffer")
         return ctypes.c_void_p(buffer)
 
-    def _read(self, buffer: ctypes.c_void_p, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        result = np.empty(_PADDING + like.size, like.dtype)
+    def _read(self, buffer: ctypes.c_void_p, like: Array) -> Array:
+        result = np.empty_like(like, order="C")
+        if not like.size:
+            return result
         target = ctypes.c_void_p(result.ctypes.data)
         size = ctypes.c_size_t(result.nbytes)
         status = self._library.clEnqueueReadBuffer(
             self._queue, buffer, 1, ctypes.c_size_t(0), size, target, 0, None, None
         )
         _check(status, "clEnqueueReadBuffer")
-        return result[_PADDING:].reshape(like.shape)
+        return result
 
     def _launch(
         self,
         program: ctypes.c_void_p,
         launch: Launch,
-        values: Sequence[np.ndarray[Any, Any]],
         buffers: Sequence[ctypes.c_void_p],
+        starts: Sequence[int],
     ) -> None:
         status = ctypes.c_int()
         name = launch.function.encode()
@@ -144,18 +164,17 @@ class Device:
         _check(status.value, f"clCreateKernel of {launch.function}")
         kernel = ctypes.c_void_p(made)
         for place, argument in enumerate(launch.arguments):
-            start = ctypes.c_uint(_PADDING)
-            for index, value in ((2 * place, buffers[argument]), (2 * place + 1, start)):
-                size = ctypes.c_size_t(ctypes.sizeof(value))
-                given = (ctypes.c_uint(index), size, ctypes.byref(value))
-                _check(self._library.clSetKernelArg(kernel, *given), f"argument {index}")
+            pair = (buffers[argument], ctypes.c_uint(starts[argument]))
+            for index, value in enumerate(pair, 2 * place):
+                given = (ctypes.c_size_t(ctypes.sizeof(value)), ctypes.byref(value))
+                _check(self._library.clSetKernelArg(kernel, index, *given), f"argument {index}")
         group = (ctypes.c_size_t * 3)(*launch.group) if launch.group else None
-        divisors = launch.group or (1, 2, 1)  # as if sizes were rounded up to whole groups
-        items = (-(-count // by) * by for count, by in zip(launch.items, divisors, strict=True))
-        status_ = self._library.clEnqueueNDRangeKernel(
+        by = launch.group or (1, 2, 1)  # as if sizes were rounded up to whole groups
+        items = [-(-count // size) * size for count, size in zip(launch.items, by, strict=True)]
+        status_code = self._library.clEnqueueNDRangeKernel(
             self._queue, kernel, 3, None, (ctypes.c_size_t * 3)(*items), group, 0, None, None
         )
-        _check(status_, f"clEnqueueNDRangeKernel of {launch.function}")
+        _check(status_code, f"clEnqueueNDRangeKernel of {launch.function}")
         self._library.clFinish(self._queue)
         self._library.clReleaseKernel(kernel)
 
