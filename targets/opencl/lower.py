@@ -21,6 +21,7 @@ from .kernel import DeviceKernel, Launch
 from .launches import DIMENSIONS, Nest, nests, shared_scratch, top_level, touched
 from .print_kernel import KernelText, print_kernel
 from .schedule import schedule_device, work_item
+from .words import kind_of
 from .work import bytes_moved, operations
 
 _THREAD = 1  # TIR's IterVar type
@@ -43,8 +44,13 @@ def lower_device_kernel(
     given = len(func.params)
     lowered = _over_flat_buffers(scheduled.func, symbol, target, HALF_DTYPES[half_arithmetic:])
     workspaces = lowered.params[given:]
+    options = {
+        "restrict": not scheduled.inplace,
+        "words": kind_of(target),
+        "half_arithmetic": half_arithmetic,
+    }
     made = [
-        _launch(nest, f"{symbol}_{number}", list(lowered.params), inputs, target)
+        _launch(nest, f"{symbol}_{number}", list(lowered.params), target, options)
         for number, nest in enumerate(nests(lowered.body))
     ]
     texts = [text for text, _ in made]
@@ -76,7 +82,7 @@ def _over_flat_buffers(func: Any, symbol: str, target: MobileGpu, narrow: Sequen
 
 
 def _launch(
-    nest: Nest, name: str, params: list[Any], inputs: int, target: MobileGpu
+    nest: Nest, name: str, params: list[Any], target: MobileGpu, options: dict[str, Any]
 ) -> tuple[KernelText, Launch]:
     """The function of one launch, and what it takes to launch it."""
     used = touched(nest.body)
@@ -94,7 +100,7 @@ def _launch(
     ]
     items, body = _without_items(func.body)
     ids = [(var, dimension, extent) for dimension, (var, extent) in enumerate(items)]
-    text = print_kernel(name, body, parameters, ids)
+    text = print_kernel(name, body, parameters, ids, **options)
     extents = [extent for _, extent in items]
     launch = Launch(
         function=name,
@@ -150,7 +156,6 @@ def _to_code() -> Any:
             blocks.RewriteUnsafeSelect(),
             own_pass(lets_to_registers, "LetsToRegisters"),
             flat.BF16ComputeLegalize(),
-            flat.StorageRewrite(),
             blocks.HoistIfThenElse(),
             flat.UnrollLoop(),
             blocks.RenormalizeSplitPattern(),

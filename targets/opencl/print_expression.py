@@ -260,7 +260,7 @@ class ExpressionPrinter:
     def _is_positive(self, *nodes: Any) -> bool:
         if any(lanes_of(node) > 1 for node in nodes):
             return False
-        return all(self._ranges.can_prove_greater_equal(node, 0) for node in nodes)
+        return all(self._ranges.can_prove(node >= 0) for node in nodes)
 
     def _cast(self, node: Any) -> Written:
         element, lanes, value = element_of(node), lanes_of(node), node.value
