@@ -13,6 +13,7 @@ import numpy as np
 
 from ..targets.host import runs_here
 from ..targets.microcontrollers import Microcontroller
+from ..targets.mobile_gpus import MobileGpu
 from .errors import CompileError
 from .input_arrays import as_arrays, as_result
 from .manifest import FORMAT, Manifest, file_sha256
@@ -24,6 +25,7 @@ from .runners.counting import InstructionCount, count_instructions
 from .runners.emulated import EmulatedRunner
 from .runners.emulator import find_emulator
 from .runners.native import NativeRunner
+from .runners.opencl import OpenClRunner
 from .runners.profiling import profile_steps
 
 _BLOCK_BYTES = 1 << 24  # of a copy: whole huge pages, of which Linux then makes the file's cache
@@ -52,7 +54,8 @@ class Artifact:
     def run(self, *inputs: Any, **by_name: Any) -> list[np.ndarray]:
         """The outputs for these inputs, computed by the compiled library.
 
-        It runs in this process if this CPU can execute it, else under an emulator.
+        It runs in this process if this CPU can execute it, else under an emulator. Libraries for
+        GPUs run on any OpenCL device of this machine; without one on the CPU, with a warning.
 
         Args:
             inputs: Tensors or arrays in the order and nesting of the model's inputs, or one dict.
@@ -96,11 +99,17 @@ class Artifact:
         return self._board.stack(self._arrays(inputs, by_name))
 
     def profile(self, *inputs: Any, **by_name: Any) -> Profile:
-        """The cost of every kernel call: time on this CPU, or instructions under an emulator."""
+        """The cost of every kernel call: time here, or instructions under an emulator.
+
+        Libraries for GPUs are timed on the OpenCL device that `run` takes.
+        """
         here = runs_here(self.manifest.target)
         arrays = self._arrays(inputs, by_name)
         if self._is_for_board:
             costs = self._board.steps(arrays)
+        elif isinstance(self.manifest.target, MobileGpu):
+            times = iter(self._opencl.profile(arrays))
+            costs = [sum(next(times) for _ in call.launches) for call in self.manifest.calls]
         else:
             emulator = None if here else find_emulator(self.manifest.target)
             costs = profile_steps(self.manifest, self.folder, self._weights, emulator, arrays)
@@ -174,11 +183,18 @@ class Artifact:
         return isinstance(self.manifest.target, Microcontroller)
 
     @property
-    def _runner(self) -> NativeRunner | EmulatedRunner | BoardRunner:
+    def _runner(self) -> NativeRunner | EmulatedRunner | BoardRunner | OpenClRunner:
         with self._lock:
             if self._is_for_board:
                 return self._board
-            return self._native if runs_here(self.manifest.target) else self._emulated
+            if not runs_here(self.manifest.target):
+                return self._emulated
+            is_for_gpu = isinstance(self.manifest.target, MobileGpu)
+            return self._opencl if is_for_gpu else self._native
+
+    @cached_property
+    def _opencl(self) -> OpenClRunner:
+        return OpenClRunner(self.manifest, self.folder / f"lib{self.manifest.name}.so")
 
     @cached_property
     def _native(self) -> NativeRunner:

@@ -13,7 +13,9 @@ import torch
 
 from .. import targets
 from ..passes.pipeline import cpu_pipeline, microcontroller_pipeline
+from ..passes.reduce_precision import ReducePrecision
 from ..targets.microcontrollers import Microcontroller
+from ..targets.mobile_gpus import MobileGpu
 from ..targets.target import Target
 from .artifact import Artifact
 from .errors import CompileError
@@ -44,6 +46,7 @@ def compile(
     threads: int = 1,
     winograd: int | None = None,
     half: str = "storage",
+    precision: str | None = None,
     weights: str = "embed",
     stream: bool = False,
     reuse_inputs: bool = False,
@@ -61,7 +64,8 @@ def compile(
         example_inputs: Tensors with the shapes and dtypes to compile for: a tuple, or a dict for
             keyword inputs. May be left out where the model carries them.
         target: A name from `penjing.targets.names()`, or a `Target`. For microcontrollers the
-            result is C files: "cortex-m4", or "cortex-m4,flash=1MB,ram=256KB" to have limits.
+            result is C files: "cortex-m4", or "cortex-m4,flash=1MB,ram=256KB" to have limits. For
+            mobile GPUs it is a library that falls back to a CPU: "mali-g7x,cpu=arm-a76".
         shapes: For ONNX models that leave sizes open: the shape of an input, or the size of a
             dimension, by name: {"image": (1, 3, 224, 224)} or {"batch": 1}.
         passes: Passes (objects or text) to run before the target's own pipeline; those that need
@@ -77,6 +81,9 @@ def compile(
             0 is the default.
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
+        precision: For mobile GPUs: "float16" stores weights and what layers hand to each other in
+            16 bits, "float32" does not; inputs and outputs stay as they are. The default is the
+            target's: float16 on Adreno and Mali.
         weights: "embed" puts them into the library, "file" beside it, to be mapped into memory.
         stream: For microcontrollers: compute the first layers row by row, which needs less
             memory for large images; they may then also be fed by rows (NAME_feed_row).
@@ -95,10 +102,15 @@ def compile(
     """
     device = _target(target)
     _check_options(name, weights)
+    chosen = [*_passes(passes)]
+    chosen += _stores_half(precision, device, chosen)
     arithmetic = half_arithmetic(half, device)
     is_small = isinstance(device, Microcontroller)
-    tile = winograd if winograd is not None else 0 if is_small else 4
+    is_gpu = isinstance(device, MobileGpu)
+    tile = winograd if winograd is not None else 0 if is_small or is_gpu else 4
     options = KernelOptions(threads=threads, winograd=tile, half_arithmetic=arithmetic)
+    if isinstance(device, MobileGpu):
+        _check_session(device, options, weights)
     if isinstance(device, Microcontroller):
         _check_sources(device, options, weights)
         device = replace(device, spends_flash=tile > 0)
@@ -110,7 +122,7 @@ def compile(
     with clock.stage("passes"):
         program = optimize(
             program,
-            pipeline(_passes(passes)),
+            pipeline(chosen),
             calibration=calibration,
             evaluate=evaluate,
             target=device,
@@ -145,7 +157,7 @@ def _to_library(
     source: str,
     clock: "_Clock",
 ) -> Artifact:
-    """A shared and a static library for a CPU."""
+    """A shared and a static library for a CPU, or for a GPU and the CPU beside it."""
     from ..targets.cpu.codegen import compile_kernels  # TVM takes a second to import
     from .lowering.lower import lower
 
@@ -155,6 +167,12 @@ def _to_library(
     with clock.stage("codegen"):
         machine_code = compile_kernels(list(lowered.kernels.values()), device)
     with clock.stage("link"):
+        if lowered.device_kernels:
+            from .opencl_library.build import build_opencl_library
+
+            return build_opencl_library(
+                lowered, plan, machine_code, passes=program.reports, source_sha256=source
+            )
         return build_library(
             lowered,
             plan,
@@ -211,6 +229,33 @@ def _passes(passes: str | Sequence[Pass | str]) -> Iterator[Pass]:
                 got=repr(item),
                 fix="docs/passes.md",
             )
+
+
+def _stores_half(precision: str | None, device: Target, chosen: Sequence[Pass]) -> list[Pass]:
+    """The pass that stores a program in 16 bits, if it is to be and the user did not choose it."""
+    if precision not in (None, "float16", "float32"):
+        raise CompileError('precision must be "float16" or "float32"', got=repr(precision))
+    if not isinstance(device, MobileGpu):
+        if precision is None:
+            return []
+        raise CompileError(
+            "precision is chosen for mobile GPUs",
+            got=f"precision={precision!r} for {device.name}",
+            fix='use passes="reduce-precision" to store in float16 on a CPU',
+        )
+    is_chosen = any(isinstance(pass_, ReducePrecision) for pass_ in chosen)
+    default = "float16" if device.half_storage and not is_chosen else "float32"
+    return [ReducePrecision()] if (precision or default) == "float16" else []
+
+
+def _check_session(device: MobileGpu, options: KernelOptions, weights: str) -> None:
+    """Refuse options that libraries for GPUs do not have."""
+    if options.threads > 1 or weights != "embed":
+        raise CompileError(
+            f"{device.name} is a GPU: its library has the weights, the CPU's part one thread",
+            got=f"threads={options.threads}, weights={weights!r}",
+            fix='leave out threads and weights, or use a CPU such as target="arm-a76"',
+        )
 
 
 def _check_sources(device: Target, options: KernelOptions, weights: str) -> None:

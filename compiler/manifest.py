@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..targets.microcontrollers import Microcontroller
+from ..targets.mobile_gpus import MobileGpu
+from ..targets.opencl.kernel import Launch
 from ..targets.target import Target
 from .errors import CompileError
 from .ir.layout import channels_last_shape
@@ -54,6 +56,7 @@ class CallEntry:
     bytes: int  # read and written
     ops: tuple[str, ...]
     modules: tuple[str, ...]
+    launches: tuple[Launch, ...] = ()  # on a GPU, one after the other
 
     def __str__(self) -> str:
         ops = ", ".join(dict.fromkeys(op.removeprefix("aten.") for op in self.ops))
@@ -103,7 +106,7 @@ class Manifest:
         content["target"] = asdict(self.target)
         content["inputs"] = [_tensor_to_json(tensor) for tensor in self.inputs]
         content["outputs"] = [_tensor_to_json(tensor) for tensor in self.outputs]
-        content["calls"] = [asdict(call) for call in self.calls]
+        content["calls"] = [_call_to_json(call) for call in self.calls]
         content["sizes"] = asdict(self.sizes)
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
 
@@ -145,16 +148,12 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         raise ValueError(
             f"version {content['format_version']}, this penjing reads {FORMAT_VERSION}"
         )
-    calls = (
-        CallEntry(**{**call, "ops": tuple(call["ops"]), "modules": tuple(call["modules"])})
-        for call in content["calls"]
-    )
     values: dict[str, Any] = {
         "target": _target_from_json(content["target"]),
         "inputs": tuple(map(_tensor_from_json, content["inputs"])),
         "outputs": tuple(map(_tensor_from_json, content["outputs"])),
         "passes": tuple(content["passes"]),
-        "calls": tuple(calls),
+        "calls": tuple(map(_call_from_json, content["calls"])),
         "sizes": Sizes(**content["sizes"]),
     }
     plain = ("name", "threads", "weights", "tools", "source_sha256", "files")
@@ -162,11 +161,28 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
 
 
 def _target_from_json(content: Mapping[str, Any]) -> Target:
-    kind = Microcontroller if "gcc_flags" in content else Target
+    kinds = {"gcc_flags": Microcontroller, "compute_units": MobileGpu}
+    kind = next((kind for field, kind in kinds.items() if field in content), Target)
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
     }
     return kind(**values)
+
+
+def _call_to_json(call: CallEntry) -> dict[str, Any]:
+    content = asdict(call)
+    return content if call.launches else {k: v for k, v in content.items() if k != "launches"}
+
+
+def _call_from_json(content: Mapping[str, Any]) -> CallEntry:
+    launches = (_launch_from_json(launch) for launch in content.get("launches", ()))
+    lists = {"ops": tuple(content["ops"]), "modules": tuple(content["modules"])}
+    return CallEntry(**{**content, **lists, "launches": tuple(launches)})
+
+
+def _launch_from_json(content: Mapping[str, Any]) -> Launch:
+    lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
+    return Launch(**{**content, **lists})
 
 
 def _tensor_to_json(tensor: TensorEntry) -> dict[str, Any]:

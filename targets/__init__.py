@@ -2,6 +2,7 @@
 
 from .host import UnsupportedHost, runs_here
 from .microcontrollers import Microcontroller
+from .mobile_gpus import MobileGpu
 from .registry import UnknownTarget, WrongTargetOption, get, names, register
 from .target import KiB, MiB, Target
 
@@ -9,6 +10,7 @@ __all__ = [
     "KiB",
     "MiB",
     "Microcontroller",
+    "MobileGpu",
     "Target",
     "UnknownTarget",
     "UnsupportedHost",

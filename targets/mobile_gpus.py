@@ -1,5 +1,6 @@
 """Mobile GPUs that OpenCL libraries are made for, and the CPU beside them."""
 
+import platform
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -110,3 +111,11 @@ MALI_G7X = beside(
     bandwidth=29.9,
     launch_microseconds=30.0,
 )
+
+GPUS = (ADRENO_6XX, ADRENO_7XX, MALI_G5X, MALI_G7X)
+
+
+def portable_gpu() -> MobileGpu:
+    """Any device, beside a CPU of this machine's architecture."""
+    is_arm = platform.machine() in ("aarch64", "arm64")
+    return with_cpu(OPENCL, ARM_GENERIC) if is_arm else OPENCL

@@ -7,6 +7,7 @@ from dataclasses import replace
 from .arm import ARM_TARGETS
 from .host import host_target
 from .microcontrollers import BOARDS, CORES, Microcontroller, size_in_bytes
+from .mobile_gpus import GPUS, MobileGpu, portable_gpu, with_cpu
 from .target import Target
 from .x86 import X86_TARGETS
 
@@ -41,30 +42,47 @@ class WrongTargetOption(ValueError):
     """A target is given an option that it does not have, or no size where one belongs."""
 
 
-def get(name: str, *, flash: str | int = "", ram: str | int = "") -> Target:
+def get(name: str, *, flash: str | int = "", ram: str | int = "", cpu: str = "") -> Target:
     """The target of that name; "host" describes the machine this runs on.
 
     Args:
-        name: A known name, or one with its options as text: "cortex-m4,flash=1MB,ram=256KB".
+        name: A known name, or one with its options as text: "cortex-m4,flash=1MB,ram=256KB",
+            "adreno-7xx,cpu=arm-a53".
         flash: Bytes for code and constants of a microcontroller, as a number or "1MB".
         ram: Bytes of its memory that can be written, likewise.
+        cpu: Name of the 64-bit CPU beside a mobile GPU.
 
     Raises:
         UnknownTarget: No target has that name.
         UnsupportedHost: The name is "host", and penjing cannot generate code for this machine.
-        WrongTargetOption: The target has no such option, or its value is no size.
+        WrongTargetOption: The target has no such option, or its value does not fit.
     """
     name, *texts = name.split(",")
     if name not in _TARGETS:
         raise UnknownTarget(name)
     target = _TARGETS[name]()
-    options: dict[str, str | int] = {"flash": flash, "ram": ram}
+    options: dict[str, str | int] = {"flash": flash, "ram": ram, "cpu": cpu}
     for text in texts:
         option, _, value = text.strip().partition("=")
         if option not in options or not value:
-            raise WrongTargetOption(f"{name}: options are flash=SIZE and ram=SIZE, got {text!r}")
+            raise WrongTargetOption(
+                f"{name}: options are flash=SIZE, ram=SIZE and cpu=TARGET, got {text!r}"
+            )
         options[option] = value
-    return _with_memory(target, {option: value for option, value in options.items() if value})
+    chosen = {option: value for option, value in options.items() if value}
+    if "cpu" in chosen:
+        target = _beside(target, str(chosen.pop("cpu")))
+    return _with_memory(target, chosen)
+
+
+def _beside(gpu: Target, name: str) -> MobileGpu:
+    """The GPU beside the CPU of that name."""
+    if not isinstance(gpu, MobileGpu):
+        raise WrongTargetOption(f"{gpu.name} is no mobile GPU: it has no cpu beside it")
+    cpu = get(name)
+    if isinstance(cpu, MobileGpu | Microcontroller) or cpu.pointer_bits != 64:
+        raise WrongTargetOption(f"{gpu.name}: {name} is no 64-bit CPU")
+    return with_cpu(gpu, cpu)
 
 
 def _with_memory(target: Target, options: dict[str, str | int]) -> Target:
@@ -98,5 +116,8 @@ def _nearest(name: str) -> str:
     return best if likeness(best) > 0.7 else ""
 
 
-for _target in (*X86_TARGETS, *ARM_TARGETS, *CORES, *BOARDS):
+for _target in (*X86_TARGETS, *ARM_TARGETS):
+    register(_target)
+_TARGETS["opencl"] = portable_gpu
+for _target in (*GPUS, *CORES, *BOARDS):
     register(_target)

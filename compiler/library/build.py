@@ -7,8 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ... import __version__
+from ...targets.opencl.kernel import Launch
 from ..artifact import Artifact
-from ..lowering.program import Lowered
+from ..lowering.program import Call, Lowered
 from ..manifest import CallEntry, Manifest, Sizes, TensorEntry, file_sha256
 from ..pass_report import PassReport
 from ..planning import MemoryPlan
@@ -55,16 +56,41 @@ def build_library(
     folder = scratch.path
     in_file = weights == "file" and bool(constants.data)
     _build_files(lowered, plan, constants, kernels, in_file, toolchain, folder)
+    return make_artifact(
+        lowered,
+        library_sizes(lowered, plan, constants, folder / f"lib{lowered.name}.so"),
+        toolchain,
+        scratch,
+        weights="file" if in_file else "embed",
+        passes=passes,
+        source_sha256=source_sha256,
+        stage_seconds=stage_seconds,
+    )
+
+
+def make_artifact(
+    lowered: Lowered,
+    sizes: Sizes,
+    toolchain: Toolchain,
+    scratch: ScratchFolder,
+    *,
+    weights: str = "embed",
+    passes: Sequence[PassReport] = (),
+    source_sha256: str = "",
+    stage_seconds: Mapping[str, float] | None = None,
+) -> Artifact:
+    """The artifact of files that are in a folder, described by a manifest beside them."""
+    folder = scratch.path
     manifest = Manifest(
         name=lowered.name,
         target=lowered.target,
         threads=lowered.threads,
-        weights="file" if in_file else "embed",
+        weights=weights,
         inputs=tuple(TensorEntry(name=n, spec=s) for n, s in input_specs(lowered)),
         outputs=tuple(TensorEntry(name=n, spec=s) for n, s in output_specs(lowered)),
         passes=tuple(pass_row(report) for report in passes),
         calls=call_rows(lowered),
-        sizes=_sizes(lowered, plan, constants, folder / f"lib{lowered.name}.so"),
+        sizes=sizes,
         tools=_tools(toolchain),
         source_sha256=source_sha256,
         files={path.name: file_sha256(path) for path in sorted(folder.iterdir())},
@@ -113,7 +139,8 @@ def _build_files(
             shutil.move(file, folder / file.name)
 
 
-def _sizes(lowered: Lowered, plan: MemoryPlan, constants: Constants, library: Path) -> Sizes:
+def library_sizes(lowered: Lowered, plan: MemoryPlan, constants: Constants, library: Path) -> Sizes:
+    """Totals of a linked program."""
     return Sizes(
         library_bytes=library.stat().st_size,
         code_bytes=Elf.open(library).section_bytes(".text"),
@@ -133,9 +160,15 @@ def call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
             bytes=call.bytes,
             ops=call.ops,
             modules=call.modules,
+            launches=_launches(lowered, call),
         )
         for call in lowered.calls
     )
+
+
+def _launches(lowered: Lowered, call: Call) -> tuple[Launch, ...]:
+    kernel = lowered.device_kernels.get(call.kernel)
+    return kernel.launches if kernel is not None else ()
 
 
 def pass_row(report: PassReport) -> dict[str, object]:

@@ -7,7 +7,7 @@ from ..planning import MemoryPlan
 from .c_text import C_TYPES, comment
 from .constants import Constants
 
-_MACROS = """\
+MACROS = """\
 #define ARENA(type, offset) ((type *)(void *)(arena + (offset)))
 #define WEIGHT(type, offset) ((const type *)(const void *)(weights + (offset)))
 """
@@ -15,7 +15,7 @@ _LINE = 100
 
 
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """C expressions for the buffers of a program."""
 
     lowered: Lowered
@@ -39,16 +39,16 @@ class _Places:
 
 def emit_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> str:
     """The static function `run`, which trusts its arguments."""
-    places = _Places(lowered, plan, constants)
+    places = Places(lowered, plan, constants)
     lines = [
-        _MACROS,
+        MACROS,
         "static void run(const void *const *inputs, void *const *outputs, unsigned char *arena,",
         "                const unsigned char *weights)",
         "{",
         "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
     ]
     for step, call in enumerate(lowered.calls):
-        lines += [f"    STEP({step});{_describe(call)}", *_statement(call, places)]
+        lines += [f"    STEP({step});{_describe(call)}", *call_statement(call, places)]
     lines.append(f"    STEP({len(lowered.calls)});")
     for source, position in plan.copies:
         size = lowered.values[source].spec.nbytes
@@ -64,7 +64,7 @@ def _describe(call: Call) -> str:
     return f" /* {text if len(text) < 200 else text[:200] + '...'} */" if text else ""
 
 
-def _statement(call: Call, places: _Places) -> list[str]:
+def call_statement(call: Call, places: Places) -> list[str]:
     """The call, broken between arguments where the line gets long."""
     lines = [f"    {call.kernel}("]
     for index, name in enumerate(call.arguments):

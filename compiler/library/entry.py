@@ -82,14 +82,16 @@ def emit_entry(
             name=name,
             target=comment(lowered.target.name),
             version=version,
-            prototypes=_prototypes(lowered),
+            prototypes=emit_prototypes(lowered),
         )
     ]
     if constants.data and not weights_file:
         parts.append(f"extern HIDDEN const unsigned char {name}_weights[];\n")
     if plan.copies:
         parts.append("void *memcpy(void *, const void *, size_t);\n")
-    parts.append(_descriptions(lowered, plan, weights_file, version))
+    parts.append(
+        emit_description(lowered, version, arena_bytes=plan.arena_bytes, weights_file=weights_file)
+    )
     parts.append((_FOLDER / "checks.c").read_text())
     if weights_file:
         parts.append(_weights_check(lowered, constants))
@@ -100,7 +102,8 @@ def emit_entry(
     return "\n".join(parts)
 
 
-def _prototypes(lowered: Lowered) -> str:
+def emit_prototypes(lowered: Lowered) -> str:
+    """Declarations of the kernels that the calls use."""
     lines = []
     for symbol, call in {call.kernel: call for call in lowered.calls}.items():
         types = [C_TYPES[lowered.values[value].spec.dtype] for value in call.arguments]
@@ -110,14 +113,22 @@ def _prototypes(lowered: Lowered) -> str:
     return "".join(lines)
 
 
-def _descriptions(lowered: Lowered, plan: MemoryPlan, weights_file: int, version: str) -> str:
+def emit_description(
+    lowered: Lowered,
+    version: str,
+    *,
+    arena_bytes: int,
+    arena_align: int = ARENA_ALIGN,
+    weights_file: int = 0,
+) -> str:
+    """The constant `model`: what NAME_describe returns."""
     inputs, outputs = input_specs(lowered), output_specs(lowered)
     fields = [
         quote(lowered.name),
         quote(lowered.target.name),
         quote(version),
-        plan.arena_bytes,
-        ARENA_ALIGN,
+        arena_bytes,
+        arena_align,
         weights_file,
         len(inputs),
         len(outputs),

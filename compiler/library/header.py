@@ -133,9 +133,7 @@ def emit_header(lowered: Lowered, *, arena_bytes: int, weights_file: int, versio
             f" * memory that is aligned to {ARENA_ALIGN} bytes. */",
             f"#define {prefix}_WEIGHTS_BYTES {weights_file}u",
         ]
-    for kind, tensors in (("INPUT", inputs), ("OUTPUT", outputs)):
-        for index, (label, spec) in enumerate(tensors):
-            lines += ["", *_tensor_macros(f"{prefix}_{kind}{index}", label, spec)]
+    lines += tensor_macros(lowered)
     threads = _THREADS.format(name=name) if lowered.threads > 1 else ""
     functions = _FUNCTIONS.format(name=name, PREFIX=prefix, threads=threads)
     return "\n".join([*lines, "", functions, "#endif", ""])
@@ -164,7 +162,17 @@ def shared_declarations() -> str:
     return _SHARED.format(abi=ABI_VERSION, statuses="\n".join(statuses), dtypes=",\n".join(dtypes))
 
 
-def _tensor_macros(prefix: str, name: str, spec: TensorSpec) -> list[str]:
+def tensor_macros(lowered: Lowered) -> list[str]:
+    """What NAME.h says about every input and output."""
+    lines: list[str] = []
+    for kind, tensors in (("INPUT", input_specs(lowered)), ("OUTPUT", output_specs(lowered))):
+        for index, (label, spec) in enumerate(tensors):
+            prefix = f"{lowered.name.upper()}_{kind}{index}"
+            lines += ["", *_macros_of(prefix, label, spec)]
+    return lines
+
+
+def _macros_of(prefix: str, name: str, spec: TensorSpec) -> list[str]:
     shape = [f"#define {prefix}_SHAPE {{{', '.join(map(str, spec.shape))}}}"] if spec.shape else []
     return [
         f"/* {comment(name)}: {spec} */",

@@ -1,6 +1,6 @@
 """Generated sources and kernels -> objects, shared library, static library."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +37,15 @@ _LINK_THREADS = ("-Wl,-z,nodelete", "-lpthread", "-lc")
 
 _LAUNCH = "__TVMBackendParallelLaunch"
 _LIBC = frozenset({"memcpy", "memset", "memmove"})
-_WEIGHTS = """\
-    .section .rodata.{name}_weights,"a",%progbits
+_EMBED = """\
+    .section .rodata.{symbol},"a",%progbits
     .balign 64
-    .globl {name}_weights
-    .hidden {name}_weights
-    .type {name}_weights, %object
-{name}_weights:
-    .incbin "weights.bin"
-    .size {name}_weights, . - {name}_weights
+    .globl {symbol}
+    .hidden {symbol}
+    .type {symbol}, %object
+{symbol}:
+    .incbin "{file}"
+    .size {symbol}, . - {symbol}
     .section .note.GNU-stack,"",%progbits
 """
 
@@ -69,16 +69,23 @@ def compile_objects(toolchain: Toolchain, sources: Sources, folder: Path) -> lis
     objects = [compile_source(toolchain, folder / f"{sources.name}.c", "entry.o")]
     if sources.kernels:
         objects.append(folder / "kernels.o")
-        objects[-1].write_bytes(_own_kernels(sources.kernels, sources.name))
+        objects[-1].write_bytes(own_kernels(sources.kernels, sources.name))
     if sources.weights:
-        (folder / "weights.S").write_text(_WEIGHTS.format(name=sources.name))
-        (folder / "weights.bin").write_bytes(sources.weights)
-        objects.append(compile_source(toolchain, folder / "weights.S", "weights.o"))
+        symbol = f"{sources.name}_weights"
+        objects.append(embed(toolchain, folder, "weights", symbol, sources.weights))
     if sources.threads > 1:
         (folder / "pool.c").write_bytes(POOL_SOURCE.read_bytes())
         define = f"-DMODEL={sources.name}"
         objects.append(compile_source(toolchain, folder / "pool.c", "pool.o", define))
     return objects
+
+
+def embed(toolchain: Toolchain, folder: Path, name: str, symbol: str, data: bytes) -> Path:
+    """The object NAME.o in `folder`, in which a hidden symbol stands for some bytes."""
+    file = f"{name}.bin"
+    (folder / file).write_bytes(data)
+    (folder / f"{name}.S").write_text(_EMBED.format(symbol=symbol, file=file))
+    return compile_source(toolchain, folder / f"{name}.S", f"{name}.o")
 
 
 def compile_source(toolchain: Toolchain, source: Path, output: str, *flags: str) -> Path:
@@ -89,8 +96,18 @@ def compile_source(toolchain: Toolchain, source: Path, output: str, *flags: str)
     return source.parent / output
 
 
-def link_library(toolchain: Toolchain, name: str, objects: Sequence[Path], *, threads: int) -> Path:
-    """The shared library of some objects, beside them; it exports what they declare visible."""
+def link_library(
+    toolchain: Toolchain,
+    name: str,
+    objects: Sequence[Path],
+    *,
+    threads: int,
+    system: Sequence[str] = (),
+) -> Path:
+    """The shared library of some objects, beside them; it exports what they declare visible.
+
+    `system` are options for those libraries of the system that it needs.
+    """
     folder = objects[0].parent
     library = folder / f"lib{name}.so"
     arguments = [path.name for path in objects]
@@ -103,7 +120,7 @@ def link_library(toolchain: Toolchain, name: str, objects: Sequence[Path], *, th
     ]
     if threads > 1:
         arguments += _LINK_THREADS
-    toolchain.run([*arguments, *_helpers(toolchain, objects)], folder)
+    toolchain.run([*arguments, *system, *_helpers(toolchain, objects)], folder)
     library.chmod(0o644)
     return library
 
@@ -115,16 +132,22 @@ def check_library(library: Path, name: str, *, threads: int) -> None:
         AssertionError: penjing made a library that breaks a promise.
     """
     elf = Elf.open(library)
-    expected = {f"{name}_run", f"{name}_describe"} | (
-        {f"{name}_set_threads"} if threads > 1 else set()
+    threaded = {f"{name}_set_threads"} if threads > 1 else set[str]()
+    check_promises(
+        elf,
+        exports={f"{name}_run", f"{name}_describe"} | threaded,
+        foreign={symbol for symbol in elf.undefined() if not _is_libc(symbol, threads)},
     )
-    assert elf.exported() == expected, f"exports {sorted(elf.exported() ^ expected)}"
-    foreign = {symbol for symbol in elf.undefined() if not _is_libc(symbol, threads)}
+    state = sum(section.size for section in elf.sections if section.name in (".data", ".bss"))
+    assert threads > 1 or state == 0, f"has {state} bytes of mutable state"
+
+
+def check_promises(elf: Elf, *, exports: Set[str], foreign: Set[str]) -> None:
+    """Prove that a library exports just that, needs nothing foreign and loads without tricks."""
+    assert elf.exported() == exports, f"exports {sorted(elf.exported() ^ exports)}"
     assert not foreign, f"needs {sorted(foreign)}"
     assert not elf.has_executable_stack(), "wants an executable stack"
     assert not elf.has_text_relocations(), "changes its code when it is loaded"
-    state = sum(section.size for section in elf.sections if section.name in (".data", ".bss"))
-    assert threads > 1 or state == 0, f"has {state} bytes of mutable state"
 
 
 def _is_libc(symbol: str, threads: int) -> bool:
@@ -132,7 +155,7 @@ def _is_libc(symbol: str, threads: int) -> bool:
     return symbol in _LIBC or (threads > 1 and of_threads)
 
 
-def _own_kernels(kernels: bytes, name: str) -> bytes:
+def own_kernels(kernels: bytes, name: str) -> bytes:
     """The kernels' object with every symbol prefixed by the model's name and invisible outside.
 
     TVM's code calls through a weak pointer variable to start a parallel loop. Under its new name it

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ...targets.mobile_gpus import MobileGpu
 from ...targets.target import Target
 from ..errors import CompileError
 
@@ -49,7 +50,7 @@ def half_arithmetic(half: str, target: Target) -> bool:
     """
     if half not in ("storage", "arithmetic"):
         raise CompileError('half must be "storage" or "arithmetic"', got=f"half={half!r}")
-    if half == "arithmetic" and not target.has_half_arithmetic:
+    if half == "arithmetic" and not (isinstance(target, MobileGpu) or target.has_half_arithmetic):
         raise CompileError(
             f"{target.name} has no arithmetic on float16",
             got=f"half={half!r}",

@@ -51,8 +51,8 @@ class NativeRunner:
         outputs = [np.empty(spec.shape, storage_dtype(spec)) for spec in specs]
         given = list(arrays) if self._weights is None else [*arrays, self._weights]
         status = self._function(
-            _pointers(given),
-            _pointers(outputs),
+            pointers(given),
+            pointers(outputs),
             ctypes.c_void_p(self._arena()),
             ctypes.c_size_t(self._manifest.sizes.arena_bytes),
         )
@@ -75,6 +75,7 @@ def _stop_workers(set_threads: Callable[[int], int], process: int) -> None:
         set_threads(1)
 
 
-def _pointers(arrays: Sequence[np.ndarray]) -> Any:
+def pointers(arrays: Sequence[np.ndarray]) -> Any:
+    """An array of C pointers to the elements of arrays; never NULL, never empty."""
     addresses = [array.ctypes.data if array.size else _EMPTY.ctypes.data for array in arrays]
     return (ctypes.c_void_p * max(1, len(addresses)))(*addresses)

@@ -1,0 +1,57 @@
+"""The CPU's kernels of a model behind one function, which the run time calls by number."""
+
+from dataclasses import replace
+
+from ..library.calls import MACROS, Places, call_statement
+from ..library.constants import Constants
+from ..lowering.program import Call, Lowered
+from ..planning import MemoryPlan
+
+_CPU_RUN = """\
+static int cpu_run(const void *const *inputs, void *const *outputs, void *arena,
+                   size_t arena_bytes)
+{{
+    if (arena_bytes < {arena_bytes}u)
+        return PENJING_SMALL_ARENA;
+    for (uint32_t call = 0; call < {calls}u; call++)
+        cpu_call(call, inputs, outputs, arena);
+{copies}    return PENJING_OK;
+}}
+"""
+
+
+def cpu_view(lowered: Lowered) -> Lowered:
+    """The program as the CPU sees it: without scratch buffers that only the device needs."""
+    return replace(lowered, calls=tuple(_own(call, lowered) for call in lowered.calls))
+
+
+def _own(call: Call, lowered: Lowered) -> Call:
+    scratch = len(lowered.kernels[call.kernel].workspaces)
+    count = len(call.reads) + len(call.writes) + scratch
+    return replace(call, arguments=call.arguments[:count], offsets=call.offsets[:count])
+
+
+def emit_cpu_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> str:
+    """The static functions `cpu_call` and `cpu_run`, which trust their arguments."""
+    places = Places(lowered, plan, constants)
+    lines = [
+        MACROS,
+        "static void cpu_call(uint32_t call, const void *const *inputs, void *const *outputs,",
+        "                     unsigned char *arena)",
+        "{",
+        f"    const unsigned char *weights = {_weights(lowered, constants)};",
+        "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
+        "    switch (call) {",
+    ]
+    for index, call in enumerate(cpu_view(lowered).calls):
+        lines += [f"    case {index}:", *call_statement(call, places), "        break;"]
+    copies = ""
+    for name, position in plan.copies:
+        size = lowered.values[name].spec.nbytes
+        copies += f"    memcpy(outputs[{position}], {places.find(name)}, {size});\n"
+    run = _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(lowered.calls), copies=copies)
+    return "\n".join([*lines, "    }", "}", "", run])
+
+
+def _weights(lowered: Lowered, constants: Constants) -> str:
+    return f"{lowered.name}_weights" if constants.data else "NULL"
