@@ -27,7 +27,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     target = for_sums(target, str(stage.store.buffer.ty.dtype))
     target = for_dots(target) if multiplies_words(stage.store.value) else target
     product = stage.block
-    tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
+    tail = epilogue_of(sch, stage) or sch.cache_write(product, 0, "global")
     n, *space, o = sch.get_loops(tail)
     panel = panel_width(stage)
     *_, width, channels = stage.extents
@@ -149,7 +149,7 @@ def _image_size(stage: Stage) -> int:
     )
 
 
-def _epilogue(sch: Any, stage: Stage) -> Any:
+def epilogue_of(sch: Any, stage: Stage) -> Any:
     """The one elementwise reader that walks positions and channels as the accumulation does."""
     readers = sch.get_consumers(stage.block)
     if len(readers) != 1:

@@ -36,7 +36,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     """Schedule one "parted" accumulation with its epilogue; the names it scheduled."""
     product, lanes = stage.block, target.lanes(32)
     rank = len(stage.node.annotations["residues"])
-    tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
+    tail = epilogue_of(sch, stage) or sch.cache_write(product, 0, "global")
     n, *axes, o = sch.get_loops(tail)
     space, parts = axes[:rank], axes[rank:]
     panel = panel_width(stage)
@@ -85,7 +85,7 @@ def _skip_first_taps(sch: Any, stage: Stage, taps: list[Any], parts: list[Any]) 
         sch.state.replace(sch.get_sref(tap), new, {})
 
 
-def _epilogue(sch: Any, stage: Stage) -> Any:
+def epilogue_of(sch: Any, stage: Stage) -> Any:
     """The one elementwise reader, its loops now those of the accumulation; else None."""
     readers = sch.get_consumers(stage.block)
     if len(readers) != 1:

@@ -32,9 +32,9 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
     target = for_dots(target) if multiplies_words(stage.store.value) else target
     packed = packed_operand(sch, stage)
     if packed is None:
-        stage = _with_flat_rows(sch, stage_of(sch, stage.block))
-    tail = _epilogue(sch, stage) or sch.cache_write(product, 0, "global")
-    batch, m, n = _loops(sch, tail, stage)
+        stage = with_flat_rows(sch, stage_of(sch, stage.block))
+    tail = epilogue_of(sch, stage) or sch.cache_write(product, 0, "global")
+    batch, m, n = tile_loops(sch, tail, stage)
     tile = _tile(stage, target, packed, int(sch.get(m).extent))
     rows_outer, rows = split_tiles(sch, m, tile.rows)
     width = stored_lanes(sch, tail, tile.columns, target)
@@ -54,7 +54,7 @@ def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]
         scheduled.add(schedule_packing(sch, packed[0], at, shared))
     at = cols_outer if outer is cols_outer else None
     widen_panels(sch, stage, target, at, int(sch.get(rows_outer).extent))
-    left = packed[1] if packed else _cacheable_left(stage)
+    left = packed[1] if packed else cacheable_left(stage)
     steps = tile.steps if packed else block_steps(stage, left, tile.steps)
     micro_kernel(sch, product, target, steps=steps, left=left)
     return scheduled
@@ -79,13 +79,13 @@ def _order(sch: Any, tile: Tile, rows: Any, panels: Any, parallel: bool) -> tupl
     return (inner, outer) if swap else (outer, inner)
 
 
-def _cacheable_left(stage: Stage) -> int | None:
+def cacheable_left(stage: Stage) -> int | None:
     """Which read of the accumulation is A, if a tile of its rows is a tile in memory."""
     left = _left_operand(stage)
     return left[0] if left is not None and _has_plain_rows(stage, left) else None
 
 
-def _epilogue(sch: Any, stage: Stage) -> Any:
+def epilogue_of(sch: Any, stage: Stage) -> Any:
     """The one elementwise reader that keeps the product's rows and columns, if there is one."""
     readers = sch.get_consumers(stage.block)
     if len(readers) != 1:
@@ -123,7 +123,7 @@ def _column_axes(extents: list[int], stage: Stage) -> int:
     return 0
 
 
-def _loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
+def tile_loops(sch: Any, tail: Any, stage: Stage) -> tuple[list[Any], Any, Any]:
     """Batch loops, the row loop and the column loop of the stage that stores the result."""
     extents = stage_of(sch, tail).extents
     count = max(1, _column_axes(extents, stage))
@@ -153,7 +153,7 @@ def _row_major(sizes: list[int], first: int, count: int) -> Any:
     return tirx.IndexMap.from_func(flat, len(sizes), index_dtype="int32")
 
 
-def _with_flat_rows(sch: Any, stage: Stage) -> Stage:
+def with_flat_rows(sch: Any, stage: Stage) -> Stage:
     """The stage with the leading axes of A made one axis, as the rows of the product are.
 
     A tile of rows would else read a region of A that is no tile, and that no cache can hold.

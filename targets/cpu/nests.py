@@ -70,10 +70,10 @@ def _elementwise(sch: Any, stage: Stage, target: Target, first: int) -> None:
     loops = sch.get_loops(stage.block)[first:]
     if not loops:
         return
-    fusable = min(_fusable(stage), len(loops))
+    fusable = min(fusable_axes(stage), len(loops))
     if fusable > 1:
         loops = [*loops[:-fusable], sch.fuse(*loops[-fusable:])]
-    lanes = target.lanes(_bits(stage))
+    lanes = target.lanes(element_bits(stage))
     unroll = UNROLL if cost(stage.store.value) <= SIMPLE else 2
     if narrows(stage.store.value):  # several vectors become one
         lanes, unroll = target.lanes(8), 1
@@ -89,13 +89,13 @@ def _reduction(sch: Any, stage: Stage, target: Target, first: int, parallel: boo
     spatial, reduce = loops[first:-count], loops[-count:]
     if not spatial or not reduce:
         return
-    fusable = min(_fusable(stage), len(spatial))
+    fusable = min(fusable_axes(stage), len(spatial))
     if fusable > 1:
         spatial = [*spatial[:-fusable], sch.fuse(*spatial[-fusable:])]
     is_alone = int(sch.get(spatial[-1]).extent) == 1  # TVM drops such loops
-    vectorizes = _vectorizes(stage) and not is_alone
+    vectorizes = walks_vectors(stage) and not is_alone
     if vectorizes:
-        vectors, inner = _split_vectors(sch, spatial[-1], target.lanes(_bits(stage)))
+        vectors, inner = _split_vectors(sch, spatial[-1], target.lanes(element_bits(stage)))
         sch.reorder(*reduce, vectors, inner)
         sch.unroll(vectors)
         sch.vectorize(inner)
@@ -117,7 +117,7 @@ def _split_vectors(sch: Any, loop: Any, lanes: int) -> tuple[Any, Any]:
     return middle, inner
 
 
-def _vectorizes(stage: Stage) -> bool:
+def walks_vectors(stage: Stage) -> bool:
     """Whether neighbors in the last axis read neighbors (or one element) of every input."""
     axis = stage.axes[-1]
     return all(
@@ -135,7 +135,7 @@ def _reads_on(load: Any, axis: Any) -> bool:
     return bool(sym.Analyzer().can_prove_equal(there - here, 1))
 
 
-def _fusable(stage: Stage) -> int:
+def fusable_axes(stage: Stage) -> int:
     """How many trailing axes every access walks contiguously, or does not use at all."""
     count = _contiguous(stage.store.buffer, stage.store.indices, stage)
     for load in stage.loads:
@@ -158,7 +158,7 @@ def _contiguous(buffer: Any, index: Sequence[Any], stage: Stage) -> int:
     return count
 
 
-def _bits(stage: Stage) -> int:
+def element_bits(stage: Stage) -> int:
     """Bits of the widest element the stage touches."""
     types = [stage.store.buffer.ty.dtype, *(load.source.ty.dtype for load in stage.loads)]
     return max(8 if str(t) == "bool" else int("".join(filter(str.isdigit, str(t)))) for t in types)

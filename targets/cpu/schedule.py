@@ -18,8 +18,9 @@ from . import conv, conv_parts, depthwise, gemm, moves, pieces, taps, winograd
 from .inline import inline_stages
 from .inplace import inplace_pairs
 from .nests import schedule_nest
+from .rows import row_loops
 from .seed_sums import seed_sums
-from .stages import Stage, stage_of, stages
+from .stages import stage_of, stages
 from .threads import is_worth_threads, run_tasks
 
 _TEMPLATES = {
@@ -63,8 +64,12 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
         if template := _TEMPLATES.get(stage.template):
             done |= template(sch, stage, target, parallel)
     rest = [stage for stage in todo if stage.name not in done]
-    if any(stage.template == "rows" for stage in rest):
-        done |= _schedule_rows(sch, rest, target, parallel)
+    for row in row_loops(sch, rest):
+        if parallel and any(is_worth_threads(stage, target) for stage in row.members):
+            sch.parallel(row.loop)
+        for stage in row.members:
+            schedule_nest(sch, stage, target, first=1, parallel=False)
+            done.add(stage.name)
     for stage in rest:
         if stage.name in done:
             continue
@@ -76,51 +81,3 @@ def schedule_kernel(func: Any, target: Target, *, inputs: int, parallel: bool) -
         else:
             schedule_nest(sch, stage, target, first=0, parallel=parallel)
     return Scheduled(sch.mod["main"], inplace)
-
-
-@dataclass
-class _RowLoop:
-    """A loop over rows and the stages inside."""
-
-    loop: Any
-    axes: int  # how many were fused to the loop
-    members: list[Stage]
-
-
-def _schedule_rows(sch: Any, todo: list[Stage], target: Target, parallel: bool) -> set[str]:
-    """Compute row stages inside the row loop of the stage that reads them last.
-
-    One that cannot move, as a result of the kernel or what two loops read, starts a row loop of its
-    own for those that only it reads.
-    """
-    row_loops: list[_RowLoop] = []
-    rows, last = [stage for stage in todo if stage.template == "rows"], todo[-1]
-    if last.kind == "injective" and not last.template and rows[-1].rows <= len(last.axes):
-        row_loops.append(_row_loop(sch, last, rows[-1].rows))
-    for stage in reversed(rows):
-        if not _move_into(sch, stage, row_loops):
-            row_loops.append(_row_loop(sch, stage, stage.rows))
-    for row in row_loops:
-        if parallel and any(is_worth_threads(stage, target) for stage in row.members):
-            sch.parallel(row.loop)
-        for stage in row.members:
-            schedule_nest(sch, stage, target, first=1, parallel=False)
-    return {stage.name for row in row_loops for stage in row.members}
-
-
-def _row_loop(sch: Any, stage: Stage, axes: int) -> _RowLoop:
-    loops = sch.get_loops(stage.block)[:axes]
-    return _RowLoop(sch.fuse(*loops) if axes > 1 else loops[0], axes, [stage])
-
-
-def _move_into(sch: Any, stage: Stage, row_loops: list[_RowLoop]) -> bool:
-    """Compute the stage inside the first row loop that contains all its readers."""
-    for row in row_loops:
-        try:
-            if row.axes == stage.rows:
-                sch.compute_at(stage.block, row.loop, preserve_unit_loops=True)
-                row.members.append(stage)
-                return True
-        except s_tir.ScheduleError:
-            continue
-    return False

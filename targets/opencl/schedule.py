@@ -1,13 +1,30 @@
-"""The schedule of a device kernel: the CPU's tiles, for vectors and registers of a work-item."""
+"""The schedule of a device kernel: tiles of sums and vectors for work-items, many of them.
+
+Stages come in the order the rules made them. They are inlined as on a CPU; each that is left is a
+loop nest, whose outer loops become work-items.
+"""
 
 from dataclasses import fields, replace
 from typing import Any
 
-from ..cpu.schedule import Scheduled, schedule_kernel
+import tvm
+from tvm import s_tir
+
+from ..cpu import depthwise, taps
+from ..cpu.inline import inline_stages
+from ..cpu.inplace import inplace_pairs
+from ..cpu.rows import row_loops
+from ..cpu.schedule import Scheduled
+from ..cpu.seed_sums import seed_sums
+from ..cpu.stages import stage_of, stages
 from ..cpu.threads import run_tasks
 from ..mobile_gpus import MobileGpu
 from ..target import Target
+from . import products
+from .nests import schedule_nest
 from .work_items import mark_work_items
+
+_WINDOWS = {"depthwise": depthwise.schedule, "window": depthwise.schedule, "taps": taps.schedule}
 
 
 def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
@@ -18,21 +35,39 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
         target: The GPU, and the CPU that the stages were made for.
         inputs: Number of parameters that are read.
     """
-    tasks = run_tasks(func, parallel=True)
-    scheduled = schedule_kernel(tasks, work_item(target), inputs=inputs, parallel=False)
-    return Scheduled(mark_work_items(scheduled.func), scheduled.inplace)
+    func = run_tasks(func, parallel=True)
+    if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
+        return Scheduled(mark_work_items(func), ())
+    sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(func)}))
+    sch.work_on("main")
+    inline_stages(sch)
+    products.inline_packing(sch)
+    inplace = inplace_pairs(sch, inputs)
+    core, todo, done = work_item(target), stages(sch), set[str]()
+    for stage in todo:
+        if stage.template in products.TEMPLATES:
+            done |= products.schedule(sch, stage, core, target)
+        elif template := _WINDOWS.get(stage.template):
+            done |= template(sch, stage, core, parallel=False)
+    rest = [stage for stage in todo if stage.name not in done]
+    for row in row_loops(sch, rest):  # a work-item takes a row through all of them
+        for stage in row.members:
+            schedule_nest(sch, stage, core, first=1)
+            done.add(stage.name)
+    for stage in rest:
+        if stage.name not in done:  # a template may have changed the layout of its buffer
+            schedule_nest(sch, stage_of(sch, stage.block), core)
+    return Scheduled(mark_work_items(sch.mod["main"]), inplace)
 
 
 def work_item(target: MobileGpu) -> Target:
     """One work-item as schedules see it: a core with its vectors that multiplies by lane."""
-    known = {field.name: getattr(target, field.name) for field in fields(Target)}
-    core = Target(**known)
-    lanes = target.vector_bits // 32
+    core = Target(**{field.name: getattr(target, field.name) for field in fields(Target)})
     return replace(
         core,
         triple="aarch64-linux-gnu",
         llvm_cpu="cortex-a72",
         features=(),
         simd_bits=target.vector_bits,
-        simd_registers=target.registers // lanes,
+        simd_registers=target.registers * 32 // target.vector_bits,
     )

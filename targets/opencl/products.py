@@ -1,0 +1,75 @@
+"""Matrix products and convolutions: a work-item keeps a tile of sums in registers.
+
+Neighboring work-items take neighboring columns: together they load a line of packed weights, and
+store a line of the result, while all of them load the same element of the image.
+"""
+
+import math
+from typing import Any
+
+from ..cpu import conv, conv_parts, gemm
+from ..cpu.half_arithmetic import for_sums
+from ..cpu.loops import micro_kernel, split_tiles, store_tile
+from ..cpu.pack_rows import TEMPLATE as PACK_ROWS
+from ..cpu.stages import Stage, stage_of, stages
+from ..mobile_gpus import MobileGpu
+from ..target import Target
+from .tiles import STEPS, product_tile
+
+TEMPLATES = ("gemm", "conv", "parted")
+
+
+def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str]:
+    """Schedule one product with its epilogue; returns the names of what it scheduled.
+
+    Args:
+        sch: The schedule.
+        stage: The accumulation.
+        core: One work-item.
+        target: The GPU.
+    """
+    core = for_sums(core, str(stage.store.buffer.ty.dtype))
+    if stage.template == "gemm":
+        stage = gemm.with_flat_rows(sch, stage_of(sch, stage.block))
+        tail = gemm.epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
+        outer, row, column = gemm.tile_loops(sch, tail, stage)
+        left = gemm.cacheable_left(stage)
+    else:
+        template = conv if stage.template == "conv" else conv_parts
+        tail = template.epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
+        n, *axes, column = sch.get_loops(tail)
+        rank = _rank(stage)
+        outer, row = [n, *axes[: rank - 1], *axes[rank:]], axes[rank - 1]
+        left = conv.image_read(stage)
+    sizes = [int(sch.get(loop).extent) for loop in (*outer, row, column)]
+    panel = max(1, conv.panel_width(stage))
+    rows, columns = product_tile(target, sizes[-2], sizes[-1], panel, math.prod(sizes[:-2]))
+    width = min(columns, core.lanes(32))
+    row_tiles, row = split_tiles(sch, row, rows)
+    column_tiles, vectors, vector = split_tiles(sch, column, max(1, columns // width), width)
+    sch.reorder(*outer, row_tiles, column_tiles, row, vectors, vector)
+    sch.compute_at(stage.block, column_tiles, preserve_unit_loops=True)
+    sch.set_scope(stage.block, 0, "local")
+    store_tile(sch, [row], vectors, vector)
+    micro_kernel(sch, stage.block, core, steps=_steps(stage), left=left)
+    return {stage.name, stage_of(sch, tail).name}
+
+
+def inline_packing(sch: Any) -> None:
+    """Let products read rows where they are, not from copies that a CPU loads in pairs."""
+    for stage in stages(sch):
+        if stage.template == PACK_ROWS:
+            sch.compute_inline(stage.block)
+
+
+def _rank(stage: Stage) -> int:
+    """Axes of positions."""
+    residues = stage.node.annotations.get("residues")
+    return len(stage.axes) - 2 if residues is None else len(residues)
+
+
+def _steps(stage: Stage) -> int:
+    """Steps of the reduction that are straight code."""
+    if "group_words" in stage.node.annotations:
+        return 1
+    return min(STEPS, int(stage.node.iter_vars[-1].dom.extent))
