@@ -7,24 +7,6 @@ int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
     return a_bytes != 0 && b_bytes != 0 && x < y + b_bytes && y < x + a_bytes;
 }
 
-static size_t element_bytes(unsigned dtype)
-{
-    switch (dtype) {
-    case PENJING_FLOAT64:
-    case PENJING_INT64:
-        return 8;
-    case PENJING_FLOAT32:
-    case PENJING_INT32:
-        return 4;
-    case PENJING_FLOAT16:
-    case PENJING_BFLOAT16:
-    case PENJING_INT16:
-        return 2;
-    default:
-        return 1;
-    }
-}
-
 static int check_inputs(penjing_session *s, const void *const *inputs)
 {
     for (uint32_t i = 0; i < s->model->input_count; i++) {

@@ -41,10 +41,9 @@ static int build_from_binary(penjing_session *s)
 int build_program(penjing_session *s)
 {
     cl_int error = CL_SUCCESS;
-    if (s->record.binary != NULL && build_from_binary(s))
+    if (s->record.binary_bytes != 0 && build_from_binary(s))
         return PENJING_OK;
-    free(s->record.binary);
-    s->record.binary = NULL;
+    s->is_news = 1;
     s->program = s->cl.clCreateProgramWithSource(s->context, 1, &s->model->source,
                                                  &s->model->source_bytes, &error);
     if (error != CL_SUCCESS)

@@ -1,6 +1,8 @@
 /* Work-groups: how many work-items of a launch run together. */
 #include "state.h"
 
+#include <string.h>
+
 /* Items of a group that nobody has tuned: as many as run in step on most GPUs, side by side. */
 enum { USUAL_ITEMS = 64, USUAL_WIDTH = 32 };
 
@@ -30,7 +32,7 @@ static uint32_t round_up(uint32_t items, uint32_t limit)
     return power;
 }
 
-/* The group that a launch needs, or a usual one. CPUs choose for themselves: their work-items run
+/* The group that a launch needs, one that was tuned before, or a usual one. CPUs choose for themselves: their work-items run
    in loops, and whole groups are what their cores share out. */
 int choose_group(penjing_session *s, uint32_t launch)
 {
@@ -45,6 +47,10 @@ int choose_group(penjing_session *s, uint32_t launch)
         return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu work-items, %s has %zu",
                     s->model->launches[launch].function, count_items(needed), s->device.name,
                     s->steps[launch].group_limit);
+    }
+    if (s->record.tuned && s->record.groups != NULL) {
+        memcpy(group, s->record.groups[launch], sizeof s->record.groups[launch]);
+        return PENJING_OK;
     }
     if (s->device.type & CL_DEVICE_TYPE_CPU)
         return PENJING_OK;

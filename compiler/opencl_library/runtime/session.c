@@ -38,6 +38,7 @@ static int read_config(penjing_session *s, const penjing_config *config)
 
 static void close_device(penjing_session *s)
 {
+    forget_record(s);
     release_program(s);
     release_buffers(s);
     if (s->queue != NULL)
@@ -48,14 +49,10 @@ static void close_device(penjing_session *s)
     s->context = NULL;
 }
 
-static int start_device(penjing_session *s)
+/* Kernels with their arguments, ready to be launched. */
+static int prepare(penjing_session *s)
 {
-    const penjing_config *config = &s->config;
-    int status = load_opencl(&s->cl, config->opencl_library, &s->message);
-    if (status == PENJING_OK)
-        status = choose_device(&s->cl, s->model, config, &s->device, &s->message);
-    if (status == PENJING_OK)
-        status = open_device(s);
+    int status = open_device(s);
     if (status == PENJING_OK)
         status = build_program(s);
     if (status == PENJING_OK)
@@ -64,6 +61,37 @@ static int start_device(penjing_session *s)
         status = create_buffers(s);
     if (status == PENJING_OK)
         status = bind_arguments(s);
+    return status;
+}
+
+/* Compare the device with the CPU, unless that was done before. */
+static int check(penjing_session *s)
+{
+    if (s->config.skip_check || s->record.verdict == CHECKED)
+        return PENJING_OK;
+    int status = check_device(s);
+    if (s->record.verdict != NOT_CHECKED)
+        s->is_news = 1;
+    return status;
+}
+
+static int start_device(penjing_session *s)
+{
+    int status = load_opencl(&s->cl, s->config.opencl_library, &s->message);
+    if (status == PENJING_OK)
+        status = choose_device(&s->cl, s->model, &s->config, &s->device, &s->message);
+    if (status != PENJING_OK)
+        return status;
+    read_cache(s);
+    if (s->record.verdict == REFUTED && !s->config.skip_check)
+        return fail(&s->message, PENJING_WRONG_RESULTS, "%s computed wrong results before (cached)",
+                    s->device.name);
+    status = prepare(s);
+    forget_record(s);
+    if (status == PENJING_OK)
+        status = check(s);
+    if (s->is_news && (status == PENJING_OK || status == PENJING_WRONG_RESULTS))
+        write_cache(s);
     s->on_device = status == PENJING_OK;
     return status;
 }
@@ -113,6 +141,7 @@ void session_destroy(penjing_session *session)
         return;
     close_device(session);
     free(session->arena_memory);
+    free(session->cache_path);
     free(session);
 }
 
@@ -134,6 +163,8 @@ int session_run(penjing_session *session, const void *const *inputs, void *const
     if (status == PENJING_OK && !session->on_device) {
         status = run_on_cpu(session, inputs, outputs);
     } else if (status == PENJING_OK) {
+        if (session->config.tune_milliseconds != 0 && !session->record.tuned)
+            tune_groups(session, inputs, outputs);
         status = run_on_device(session, inputs, outputs, NULL);
         if (status != PENJING_OK)
             status = give_up_device(session, status, inputs, outputs);

@@ -47,9 +47,15 @@ enum verdict { NOT_CHECKED, CHECKED, REFUTED };
 typedef struct record {
     uint32_t verdict; /* enum verdict */
     uint32_t tuned;
+    uint32_t (*groups)[3]; /* one per launch; NULL: the usual ones */
     unsigned char *binary; /* of the program; NULL: none */
     size_t binary_bytes;
 } record;
+
+typedef struct difference {
+    size_t element;
+    double expected, got;
+} difference;
 
 struct penjing_session {
     const program *model;
@@ -62,6 +68,9 @@ struct penjing_session {
     step *steps; /* one per launch */
     buffers buffers;
     record record;
+    uint64_t cache_key;
+    char *cache_path; /* NULL: no cache */
+    int is_news;      /* the cache does not know yet what the session does */
     int on_device;
     char busy;            /* a thread is inside */
     unsigned char *arena; /* of the CPU, in `arena_memory` */
@@ -120,16 +129,24 @@ int time_on_device(penjing_session *s, const void *const *inputs, void *const *o
 int check_arguments(penjing_session *s, const void *const *inputs, void *const *outputs);
 int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
+/* compare.c */
+size_t element_bytes(unsigned dtype);
+int find_difference(unsigned dtype, const void *expected, const void *got, size_t bytes,
+                    difference *found);
+
+/* check_inputs.c */
+void *fill_input(unsigned dtype, void *data, size_t bytes);
+
 /* check.c */
 int check_device(penjing_session *s);
 
 /* tune.c */
-int tune_groups(penjing_session *s, const void *const *inputs, void *const *outputs);
+void tune_groups(penjing_session *s, const void *const *inputs, void *const *outputs);
 
 /* cache.c */
-int find_cache(penjing_session *s);
 void read_cache(penjing_session *s);
 void write_cache(penjing_session *s);
+void forget_record(penjing_session *s);
 
 /* cpu.c */
 unsigned char *allocate_arena(size_t bytes, void **memory);
