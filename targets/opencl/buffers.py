@@ -5,8 +5,10 @@ from typing import Any
 
 from tvm import tirx
 
+from . import truth
 from .lanes import elements
-from .print_expression import ATOM, SUM, ExpressionPrinter, Written
+from .precedence import ATOM, SUM, Written
+from .print_expression import ExpressionPrinter
 from .private import Variables, place_of
 from .types import (
     CannotPrint,
@@ -53,7 +55,7 @@ class Buffers:
         if lanes == 1 and lanes_of(buffer) == 1:
             return self._element(buffer, index), ATOM
         if lanes_of(buffer) > 1:
-            return self._truth(load, f"{self._name_of(buffer)}[{self._expressions.index(index)}]")
+            return self._truth(load, f"{self._name_of(buffer)}[{self._expressions.text(index)}]")
         if not is_vector(lanes):
             raise CannotPrint(f"a vector of {lanes} in {load}")
         if _follows(index):
@@ -91,7 +93,7 @@ class Buffers:
         lanes = lanes_of(value)
         if element_of(value) != "bool" or lanes == 1:
             return expressions.text(value)
-        mask = expressions.mask(value, 32)
+        mask = truth.mask(expressions, value)
         if buffer in self.variables:
             return mask
         return f"convert_{with_lanes('uchar', lanes)}({mask} & 1)"

@@ -1,32 +1,29 @@
 """TIR expressions as OpenCL C, with the parentheses that a person would write.
 
 Where OpenCL C differs from TIR: scalars narrower than 32 bits are computed in 32 and narrowed
-again, a comparison of vectors gives -1 where it holds, in as many bits as what is compared, and
-float16 in memory is float32 in registers unless the kernel computes with it.
+again, truth values of vectors are masks (truth.py), and float16 in memory is float32 in registers
+unless the kernel computes with it.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from tvm import ir, sym, tirx
 
-from . import words
+from . import truth, words
 from .lanes import elements
+from .literals import integer, is_number, real
+from .precedence import ATOM, BITS, FACTOR, SHIFT, SUM, UNARY, Written
 from .types import (
     FLOATS,
     INTEGERS,
     CannotPrint,
-    components,
     element_of,
     is_narrow,
     is_vector,
     lanes_of,
     with_lanes,
 )
-
-# Precedences of C, high binds tighter.
-ATOM, UNARY, FACTOR, SUM, SHIFT, COMPARISON, EQUALITY, BITS, AND, OR, CHOICE = range(11, 0, -1)
 
 _BINARY: dict[Any, tuple[str, int]] = {
     tirx.Add: ("+", SUM),
@@ -40,25 +37,11 @@ _BINARY: dict[Any, tuple[str, int]] = {
     tirx.BitwiseOr: ("|", BITS),
     tirx.BitwiseXor: ("^", BITS),
 }
-_COMPARISONS: dict[Any, tuple[str, int]] = {
-    tirx.LT: ("<", COMPARISON),
-    tirx.LE: ("<=", COMPARISON),
-    tirx.GT: (">", COMPARISON),
-    tirx.GE: (">=", COMPARISON),
-    tirx.EQ: ("==", EQUALITY),
-    tirx.NE: ("!=", EQUALITY),
-}
-_LOGICAL: dict[Any, tuple[str, str, int]] = {  # of truth values, of vectors of them
-    tirx.And: ("&&", "&", AND),
-    tirx.Or: ("||", "|", OR),
-}
 _FUNCTIONS = {
     **{name: name for name in ("sqrt", "fabs", "floor", "ceil", "trunc", "round", "fma", "fmod")},
     **{name: name for name in ("exp", "log", "pow", "popcount", "clz")},
     "nearbyint": "rint",
 }
-_LEAST = {"int32": "INT_MIN", "int64": "LONG_MIN"}
-Written = tuple[str, int]  # OpenCL C and its precedence
 
 
 class ExpressionPrinter:
@@ -94,10 +77,6 @@ class ExpressionPrinter:
         written, precedence = self._written(node)
         return f"({written})" if precedence < least else written
 
-    def index(self, node: Any, least: int = SUM) -> str:
-        """A place in a buffer."""
-        return self.text(node, least)
-
     def ctype(self, element: str, lanes: int = 1) -> str:
         """The type of values in registers; truth values of vectors are int."""
         if element == "bool":
@@ -106,240 +85,167 @@ class ExpressionPrinter:
             self.extensions.add("cl_khr_fp64")
         if element == "float16" and not self.half_arithmetic:
             element = "float32"
-        name = INTEGERS.get(element) or FLOATS.get(element)
-        if element == "bfloat16":
-            name = "ushort"
-        if name is None:
+        known = {**INTEGERS, **FLOATS, "bfloat16": "ushort"}
+        if element not in known:
             raise CannotPrint(f"values of {element}")
-        return with_lanes(name, lanes)
+        return with_lanes(known[element], lanes)
 
     def type_of(self, node: Any) -> str:
         """The type of an expression's value."""
         return self.ctype(element_of(node), lanes_of(node))
+
+    def register_bits(self, element: str) -> int:
+        """How many bits a value has in a register."""
+        if element == "float16" and not self.half_arithmetic:
+            return 32
+        return int(element.lstrip("buintfloa"))
 
     def call(self, helper: str, *arguments: str) -> Written:
         """A call of a function of the preamble."""
         self.helpers.add(helper)
         return f"{helper}({', '.join(arguments)})", ATOM
 
-    def mask(self, node: Any, bits: int, least: int = 0) -> str:
-        """A vector of truth values as integers of `bits` bits: -1 where it holds, else 0."""
-        lanes, own = lanes_of(node), self._mask_bits(node)
-        if own == bits:
-            return self.text(node, least)
-        integer = INTEGERS[f"int{bits}"]
-        return f"convert_{with_lanes(integer, lanes)}({self.text(node)})"
-
-    def _mask_bits(self, node: Any) -> int:
-        """How many bits each truth value of a vector has."""
-        if type(node) in _COMPARISONS:
-            element = element_of(node.a)
-            return 32 if element == "bool" else self._register_bits(element)
-        if type(node) in _LOGICAL:
-            return max(self._mask_bits(node.a), self._mask_bits(node.b))
-        if isinstance(node, tirx.Not):
-            return self._mask_bits(node.a)
-        if isinstance(node, tirx.Cast) and element_of(node.value) != "bool":
-            return self._register_bits(element_of(node.value))
-        return 32
-
-    def _register_bits(self, element: str) -> int:
-        if element == "float16" and not self.half_arithmetic:
-            return 32
-        return int(element.lstrip("buintfloa"))
-
-    def _written(self, node: Any) -> Written:
-        kind = type(node)
-        if isinstance(node, tirx.IntImm):
-            return _integer(int(node.value), element_of(node))
-        if isinstance(node, tirx.FloatImm):
-            return self._real(float(node.value), element_of(node))
-        if isinstance(node, ir.Call):
-            return self._called(node)
-        if isinstance(node, ir.TensorLoad):
-            return self._load(node)
-        if isinstance(node, ir.Var):
-            return self._name_of(node), ATOM
-        if kind in _COMPARISONS:
-            return self._comparison(_turned(node))
-        if kind in _LOGICAL:
-            return self._logical(node)
-        if kind in _BINARY:
-            return self._binary(node, *_BINARY[kind])
-        if method := _METHODS.get(kind):
-            written: Written = method(self, node)
-            return written
-        raise CannotPrint(f"{kind.__name__} in {node}")
-
-    def _real(self, value: float, element: str) -> Written:
-        if element == "float16" and self.half_arithmetic:
-            return f"(half){self._real(value, 'float32')[0]}", UNARY
-        double = self.ctype(element) == "double"
-        if math.isnan(value):
-            return ("(double)NAN", UNARY) if double else ("NAN", ATOM)
-        if math.isinf(value):
-            sign = "-" if value < 0 else ""
-            return f"{sign}{'(double)' if double else ''}INFINITY", UNARY
-        text = repr(value) if double else f"{value:.9g}"
-        if not any(mark in text for mark in ".e"):
-            text += ".0"
-        negative = math.copysign(1.0, value) < 0
-        return text + ("" if double else "f"), UNARY if negative else ATOM
-
-    def _binary(self, node: Any, operator: str, precedence: int) -> Written:
-        element = element_of(node)
-        if operator == "%" and element in FLOATS:
-            return f"fmod({self.text(node.a)}, {self.text(node.b)})", ATOM
-        self._note_arithmetic(node)
-        mixed = precedence in (SHIFT, BITS)  # compilers want to see how these nest
-        left = self._operand(node.a, node.b, UNARY if mixed else precedence)
-        right = self._operand(node.b, node.a, UNARY if mixed else precedence + 1)
-        if operator == "+" and right.startswith("-"):
-            written = f"{left} - {right[1:]}"
-        else:
-            written = f"{left} {operator} {right}"
-        if lanes_of(node) == 1 and is_narrow(element) and element != "bool":
-            return f"({INTEGERS[element]})({written})", UNARY
-        return written, precedence
-
-    def _operand(self, node: Any, other: Any, least: int) -> str:
+    def operand(self, node: Any, other: Any, least: int) -> str:
         """An operand; where the other one is a vector a number may stay one."""
         plain = isinstance(node, tirx.Broadcast) and not isinstance(other, tirx.Broadcast)
         if plain and not is_narrow(element_of(node)):
             return self.text(node.value, least)
         return self.text(node, least)
 
-    def _note_arithmetic(self, node: Any) -> None:
+    def gathered(self, node: Any, texts: list[str]) -> Written:
+        """A vector of the type of a node, of the texts of its elements."""
+        return f"({self.type_of(node)})({', '.join(texts)})", UNARY
+
+    def _written(self, node: Any) -> Written:
+        if method := _METHODS.get(type(node)):
+            written: Written = method(self, node)
+            return written
+        raise CannotPrint(f"{type(node).__name__} in {node}")
+
+    def _variable(self, node: Any) -> Written:
+        return self._name_of(node), ATOM
+
+    def _loaded(self, node: Any) -> Written:
+        return self._load(node)
+
+    def _integer(self, node: Any) -> Written:
+        text = integer(int(node.value), element_of(node))
+        return text, UNARY if text.startswith("-") else ATOM
+
+    def _real(self, node: Any) -> Written:
+        text = real(float(node.value), self.type_of(node))
+        return text, UNARY if text.startswith(("-", "(")) else ATOM
+
+    def _binary(self, node: Any) -> Written:
+        element = element_of(node)
+        if isinstance(node, tirx.Mod) and element in FLOATS:
+            return f"fmod({self.text(node.a)}, {self.text(node.b)})", ATOM
+        return self._operated(node, *_BINARY[type(node)])
+
+    def _operated(self, node: Any, operator: str, precedence: int) -> Written:
+        self._check_half(node)
+        mixed = precedence in (SHIFT, BITS)  # compilers want to see how these nest
+        left = self.operand(node.a, node.b, UNARY if mixed else precedence)
+        right = self.operand(node.b, node.a, UNARY if mixed else precedence + 1)
+        if operator == "+" and right.startswith("-"):
+            written = f"{left} - {right[1:]}"
+        else:
+            written = f"{left} {operator} {right}"
+        return self._narrowed(node, written, precedence)
+
+    def _narrowed(self, node: Any, written: str, precedence: int) -> Written:
+        """What C computes in int, in the type that it has in TIR."""
+        element = element_of(node)
+        if lanes_of(node) == 1 and is_narrow(element) and element != "bool":
+            return f"({INTEGERS[element]})({written})", UNARY
+        return written, precedence
+
+    def _check_half(self, node: Any) -> None:
         if element_of(node) == "float16" and not self.half_arithmetic:
             raise CannotPrint(f"arithmetic of float16 in {node}")
 
-    def _comparison(self, node: Any) -> Written:
-        operator, precedence = _COMPARISONS[type(node)]
-        if element_of(node.a) == "bool" and lanes_of(node) > 1:
-            left, right = self.mask(node.a, 32, precedence), self.mask(node.b, 32, precedence + 1)
-        else:
-            left = self._operand(node.a, node.b, precedence)
-            right = self._operand(node.b, node.a, precedence + 1)
-        return f"{left} {operator} {right}", precedence
-
-    def _logical(self, node: Any) -> Written:
-        scalar, vector, precedence = _LOGICAL[type(node)]
-        if lanes_of(node) == 1:
-            left, right = self.text(node.a, EQUALITY), self.text(node.b, EQUALITY)
-            return f"{left} {scalar} {right}", precedence
-        bits = self._mask_bits(node)
-        left, right = self.mask(node.a, bits, UNARY), self.mask(node.b, bits, UNARY)
-        return f"{left} {vector} {right}", BITS
-
     def _extreme(self, node: Any) -> Written:
         """max(a, b) is a > b ? a : b: NaN in a is lost, in b it stays."""
-        self._note_arithmetic(node)
+        self._check_half(node)
         element, lanes = element_of(node), lanes_of(node)
         which = "max" if isinstance(node, tirx.Max) else "min"
-        if element in FLOATS:
-            if _is_number(node.b):
-                return f"f{which}({self.text(node.a)}, {self._operand(node.b, node.a, 0)})", ATOM
+        if element == "bool":
+            either = tirx.Or if which == "max" else tirx.And
+            return truth.logical(self, either(node.a, node.b))
+        if element in FLOATS and not is_number(node.b):
             name = f"{which}_{self.ctype(element, lanes)}"
             return self.call(name, self.text(node.a), self.text(node.b))
         if lanes == 1 and is_narrow(element):
             pair = f"(int){self.text(node.a, UNARY)}, (int){self.text(node.b, UNARY)}"
             return f"({self.ctype(element)}){which}({pair})", UNARY
-        if element == "bool":
-            return self._logical((tirx.Or if which == "max" else tirx.And)(node.a, node.b))
-        pair = f"{self.text(node.a)}, {self._operand(node.b, node.a, 0)}"
-        return f"{which}({pair})", ATOM
+        function = f"f{which}" if element in FLOATS else which
+        return f"{function}({self.text(node.a)}, {self.operand(node.b, node.a, 0)})", ATOM
 
     def _floor_division(self, node: Any) -> Written:
         """What truncates where nothing is negative."""
-        quotient = isinstance(node, tirx.FloorDiv)
+        is_quotient = isinstance(node, tirx.FloorDiv)
         if element_of(node).startswith("u") or self._is_positive(node.a, node.b):
-            return self._binary(node, *(("/", FACTOR) if quotient else ("%", FACTOR)))
-        name = f"floor_{'div' if quotient else 'mod'}_{self.type_of(node)}"
+            return self._operated(node, "/" if is_quotient else "%", FACTOR)
+        name = f"floor_{'div' if is_quotient else 'mod'}_{self.type_of(node)}"
         return self.call(name, self.text(node.a), self.text(node.b))
 
     def _is_positive(self, *nodes: Any) -> bool:
         if any(lanes_of(node) > 1 for node in nodes):
             return False
-        return all(self._ranges.can_prove(node >= 0) for node in nodes)
+        bounds = (self._ranges.const_int_bound(node) for node in nodes)
+        return all(int(bound.min_value) >= 0 for bound in bounds)
 
     def _cast(self, node: Any) -> Written:
         element, lanes, value = element_of(node), lanes_of(node), node.value
         source = element_of(value)
-        if self.ctype(element, lanes) == self.ctype(source, lanes) and "bool" not in (
-            element,
-            source,
-        ):
-            return self._written(value)  # float16 too, which is rounded where it is stored
+        if element == source:
+            return self._written(value)
         if element == "bool":
-            zero = "0.0f" if source == "float32" else "0"
-            if lanes > 1 and is_narrow(source):
-                zero = f"({self.ctype(source, lanes)})(0)"
-            return f"{self.text(value, EQUALITY + 1)} != {zero}", EQUALITY
+            return truth.is_set(self, value)
+        if source == "bool" and lanes > 1:
+            return truth.as_numbers(self, value, element), ATOM
         ctype = self.ctype(element, lanes)
+        if ctype == self.type_of(value):
+            return self._written(value)  # float16, which is rounded where it is stored
         if lanes == 1:
             return f"({ctype}){self.text(value, UNARY)}", UNARY
-        if source == "bool":
-            mask = self.mask(value, self._register_bits(element))
-            return f"select(({ctype})(0), ({ctype})(1), {mask})", ATOM
         return f"convert_{ctype}({self.text(value)})", ATOM
 
     def _broadcast(self, node: Any) -> Written:
-        lanes = lanes_of(node)
         if element_of(node) == "bool":
-            return f"(({with_lanes('int', lanes)})(-({self.text(node.value)})))", ATOM
+            return truth.broadcast(self, node)
         return f"({self.type_of(node)})({self.text(node.value)})", UNARY
 
     def _ramp(self, node: Any) -> Written:
         return self.gathered(node, [self.text(each) for each in elements(node)])
 
-    def gathered(self, node: Any, texts: list[str]) -> Written:
-        """A vector of the type of a node, of the texts of its elements."""
-        return f"({self.type_of(node)})({', '.join(texts)})", UNARY
-
     def _not(self, node: Any) -> Written:
         return f"!{self.text(node.a, UNARY)}", UNARY
 
     def _complement(self, node: Any) -> Written:
-        element = element_of(node)
-        written = f"~{self.text(node.a, UNARY)}", UNARY
-        if lanes_of(node) == 1 and is_narrow(element):
-            return f"({INTEGERS[element]}){written[0]}", UNARY
-        return written
+        return self._narrowed(node, f"~{self.text(node.a, UNARY)}", UNARY)
 
     def _select(self, node: Any) -> Written:
-        return self._choice(node.condition, node.true_value, node.false_value)
-
-    def _choice(self, condition: Any, then: Any, otherwise: Any) -> Written:
-        element = element_of(then)
-        if lanes_of(condition) == 1:
-            parts = self.text(condition, OR), self.text(then, OR), self.text(otherwise, OR)
-            return f"{parts[0]} ? {parts[1]} : {parts[2]}", CHOICE
-        bits = self._register_bits(element) if element != "bool" else 32
-        if element == "bool":
-            values = self.mask(otherwise, 32), self.mask(then, 32)
-        else:
-            values = self.text(otherwise), self.text(then)
-        return f"select({', '.join(values)}, {self.mask(condition, bits)})", ATOM
+        return truth.choice(self, node.condition, node.true_value, node.false_value)
 
     def _shuffle(self, node: Any) -> Written:
-        places = [int(place) for place in node.indices]
+        chosen = "s" + "".join(f"{int(place):x}" for place in node.indices)
         if len(node.vectors) == 1:
-            vector = node.vectors[0]
-        else:
-            lanes = sum(lanes_of(each) for each in node.vectors)
-            ctype = self.ctype(element_of(node), lanes)
-            text = f"(({ctype})({', '.join(self.text(each) for each in node.vectors)}))"
-            return f"{text}.s{''.join(f'{place:x}' for place in places)}", ATOM
-        if not is_vector(lanes_of(vector)):
-            raise CannotPrint(f"a part of {vector}")
-        chosen = components(places[0], 1) if len(places) == 1 else None
-        chosen = chosen or "s" + "".join(f"{place:x}" for place in places)
-        return f"{self.text(vector, ATOM)}.{chosen}", ATOM
+            (vector,) = node.vectors
+            if not is_vector(lanes_of(vector)):
+                raise CannotPrint(f"a part of {vector}")
+            return f"{self.text(vector, ATOM)}.{chosen}", ATOM
+        if all(lanes_of(each) == 1 for each in node.vectors):
+            texts = [self.text(node.vectors[int(place)]) for place in node.indices]
+            return self.gathered(node, texts)
+        ctype = self.ctype(element_of(node), sum(lanes_of(each) for each in node.vectors))
+        texts = [self.text(each) for each in node.vectors]
+        return f"(({ctype})({', '.join(texts)})).{chosen}", ATOM
 
     def _called(self, node: Any) -> Written:
         name = str(node.op.name).rpartition(".")[2]
         if name == "if_then_else":
-            return self._choice(*node.args)
+            return truth.choice(self, *node.args)
         if name == "likely":
             return self._written(node.args[0])
         if name == "reinterpret":
@@ -365,13 +271,19 @@ class ExpressionPrinter:
 
     def _reinterpreted(self, node: Any) -> Written:
         (value,) = node.args
-        new = self.type_of(node)
-        if new == self.type_of(value):
+        if self.type_of(node) == self.type_of(value):
             return self._written(value)
-        return f"as_{new}({self.text(value)})", ATOM
+        return f"as_{self.type_of(node)}({self.text(value)})", ATOM
 
 
 _METHODS: dict[Any, Callable[[ExpressionPrinter, Any], Written]] = {
+    ir.Call: ExpressionPrinter._called,
+    ir.TensorLoad: ExpressionPrinter._loaded,
+    ir.Var: ExpressionPrinter._variable,
+    tirx.IntImm: ExpressionPrinter._integer,
+    tirx.FloatImm: ExpressionPrinter._real,
+    **dict.fromkeys(_BINARY, ExpressionPrinter._binary),
+    **truth.METHODS,
     tirx.Min: ExpressionPrinter._extreme,
     tirx.Max: ExpressionPrinter._extreme,
     tirx.FloorDiv: ExpressionPrinter._floor_division,
@@ -384,25 +296,3 @@ _METHODS: dict[Any, Callable[[ExpressionPrinter, Any], Written]] = {
     tirx.Select: ExpressionPrinter._select,
     tirx.Shuffle: ExpressionPrinter._shuffle,
 }
-
-
-def _turned(node: Any) -> Any:
-    """A comparison with its number on the right: x >= 3 for 3 <= x."""
-    turned = {tirx.LT: tirx.GT, tirx.LE: tirx.GE, tirx.GT: tirx.LT, tirx.GE: tirx.LE}
-    if type(node) in turned and _is_number(node.a) and not _is_number(node.b):
-        return turned[type(node)](node.b, node.a)
-    return node
-
-
-def _is_number(node: Any) -> bool:
-    value = node.value if isinstance(node, tirx.Broadcast) else node
-    return isinstance(value, (tirx.IntImm, tirx.FloatImm))
-
-
-def _integer(value: int, element: str) -> Written:
-    if element == "bool":
-        return ("true" if value else "false"), ATOM
-    if element in _LEAST and value == -(1 << int(element[3:]) - 1):
-        return _LEAST[element], ATOM
-    suffix = {"int64": "L", "uint64": "UL", "uint32": "u"}.get(element, "")
-    return f"{value}{suffix}", ATOM if value >= 0 else UNARY

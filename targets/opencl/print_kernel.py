@@ -9,6 +9,7 @@ from tvm import ir, sym, tirx
 
 from ..cortex_m.line_breaks import broken, listed
 from ..cortex_m.scope import Scope
+from . import truth
 from .buffers import Buffers
 from .lanes import elements, in_parts
 from .print_expression import ExpressionPrinter
@@ -182,7 +183,7 @@ class _Printer:
     def _bind(self, node: Any) -> None:
         expressions = self.expressions
         if lanes_of(node.value) > 1 and element_of(node.value) == "bool":
-            value = expressions.mask(node.value, 32)
+            value = truth.mask(expressions, node.value)
         else:
             value = expressions.text(node.value)
         kind = expressions.type_of(node.value)
