@@ -68,7 +68,7 @@ def build_sources(
         inputs=interface.inputs,
         outputs=interface.outputs,
         passes=tuple(pass_row(report) for report in program.reports),
-        calls=call_rows(lowered),
+        calls=call_rows(lowered.calls),
         sizes=_sizes(certificate),
         tools={"penjing": __version__, **{package: version(package) for package in _PACKAGES}},
         source_sha256=source_sha256,

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ... import __version__
-from ...targets.opencl.kernel import Launch
 from ..artifact import Artifact
 from ..lowering.program import Call, Lowered
 from ..manifest import CallEntry, Manifest, Sizes, TensorEntry, file_sha256
@@ -58,6 +57,7 @@ def build_library(
     _build_files(lowered, plan, constants, kernels, in_file, toolchain, folder)
     return make_artifact(
         lowered,
+        call_rows(lowered.calls),
         library_sizes(lowered, plan, constants, folder / f"lib{lowered.name}.so"),
         toolchain,
         scratch,
@@ -70,6 +70,7 @@ def build_library(
 
 def make_artifact(
     lowered: Lowered,
+    calls: tuple[CallEntry, ...],
     sizes: Sizes,
     toolchain: Toolchain,
     scratch: ScratchFolder,
@@ -89,7 +90,7 @@ def make_artifact(
         inputs=tuple(TensorEntry(name=n, spec=s) for n, s in input_specs(lowered)),
         outputs=tuple(TensorEntry(name=n, spec=s) for n, s in output_specs(lowered)),
         passes=tuple(pass_row(report) for report in passes),
-        calls=call_rows(lowered),
+        calls=calls,
         sizes=sizes,
         tools=_tools(toolchain),
         source_sha256=source_sha256,
@@ -151,7 +152,7 @@ def library_sizes(lowered: Lowered, plan: MemoryPlan, constants: Constants, libr
     )
 
 
-def call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
+def call_rows(calls: Sequence[Call]) -> tuple[CallEntry, ...]:
     """What each call does, for the manifest."""
     return tuple(
         CallEntry(
@@ -160,15 +161,9 @@ def call_rows(lowered: Lowered) -> tuple[CallEntry, ...]:
             bytes=call.bytes,
             ops=call.ops,
             modules=call.modules,
-            launches=_launches(lowered, call),
         )
-        for call in lowered.calls
+        for call in calls
     )
-
-
-def _launches(lowered: Lowered, call: Call) -> tuple[Launch, ...]:
-    kernel = lowered.device_kernels.get(call.kernel)
-    return kernel.launches if kernel is not None else ()
 
 
 def pass_row(report: PassReport) -> dict[str, object]:

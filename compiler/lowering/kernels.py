@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from torch.fx import Node
 from ...targets.cpu.codegen import RawKernel, lower_kernel
 from ...targets.cpu.schedule import schedule_kernel
 from ...targets.mobile_gpus import MobileGpu
+from ...targets.opencl.border import Border
 from ...targets.opencl.kernel import DeviceKernel
+from ...targets.opencl.lower import lower_device_kernel
 from ...targets.target import Target
-from ..ir.layout import Layout
+from ..ir.layout import Layout, channels_last_shape
+from ..ir.program import node_spec
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
 from .builder import Array, is_large, reaches_lowest
@@ -24,6 +28,9 @@ from .options import KernelOptions
 from .region import Argument, lower_region
 from .row_kernels import copy, fill
 from .signature import region_signature
+
+Around = Mapping[int, tuple[TensorSpec, Layout]]  # by parameter: how what is written is stored
+_NOTHING: Around = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,13 @@ class Kernels:
             if kernel.fingerprint == _fingerprint(region, weights, kernel.inspected):
                 return kernel
         lowered = lower_region(region, self.target, weights, layouts, self.options)
-        symbol = self.add(lowered.func, inputs=len(lowered.arguments))
+        inputs = len(lowered.arguments)
+        around = {
+            place: (node_spec(node), layouts[node])
+            for place, node in enumerate(region.outputs, inputs)
+            if node in layouts and layouts[node].has_border
+        }
+        symbol = self.add(lowered.func, inputs=inputs, around=around)
         kernel = Kernel(
             symbol=symbol,
             raw=self.made[symbol],
@@ -91,38 +104,58 @@ class Kernels:
         return kernel
 
     def border(self, spec: TensorSpec, layout: Layout) -> str:
-        """The symbol of the kernel that writes the border around such a tensor."""
-        return self._once(f"border {layout} {spec}", lambda: border_kernel(spec, layout))
+        """The symbol of the kernel of a CPU that writes the border around such a tensor."""
+        key = f"border {layout} {spec}"
+        return self._once(key, lambda: self._add(border_kernel(spec, layout), 0))
 
     def image(self, spec: TensorSpec, layout: Layout) -> str:
         """The symbol of the kernel that copies such a tensor to a layout, but for its border."""
         key = f"image {layout} {spec}"
-        return self._once(key, lambda: image_kernel(spec, layout), inputs=1)
+        around = {1: (spec, layout)} if layout.has_border else {}
+        return self._once(
+            key, lambda: self.add(image_kernel(spec, layout), inputs=1, around=around)
+        )
 
     def fill(self, elements: int, dtype: str, value: float) -> str:
         """The symbol of the kernel that sets so many elements to a value."""
-        return self._once(f"fill {elements} {dtype} {value}", lambda: fill(elements, dtype, value))
+        key = f"fill {elements} {dtype} {value}"
+        return self._once(key, lambda: self.add(fill(elements, dtype, value), inputs=0))
 
     def copy(self, elements: int, dtype: str) -> str:
         """The symbol of the kernel that copies so many elements to where they do not overlap."""
-        return self._once(f"copy {elements} {dtype}", lambda: copy(elements, dtype))
+        key = f"copy {elements} {dtype}"
+        return self._once(key, lambda: self.add(copy(elements, dtype), inputs=0))
 
-    def _once(self, key: str, make: Callable[[], Any], inputs: int = 0) -> str:
+    def _once(self, key: str, make: Callable[[], str]) -> str:
         if key not in self._plain:
-            self._plain[key] = self.add(make(), inputs=inputs)
+            self._plain[key] = make()
         return self._plain[key]
 
-    def add(self, func: Any, *, inputs: int) -> str:
-        """The symbol of a new kernel: TE stages whose first `inputs` parameters are read."""
+    def add(self, func: Any, *, inputs: int, around: Around = _NOTHING) -> str:
+        """The symbol of a new kernel.
+
+        Args:
+            func: TE stages; its first `inputs` parameters are read.
+            inputs: Their number.
+            around: Those of the others that are stored with a border. A GPU's kernel writes it
+                too; on the CPU that is a kernel of its own.
+        """
+        symbol = self._add(func, inputs)
+        if isinstance(self.target, MobileGpu):
+            self.on_device[symbol] = lower_device_kernel(
+                func,
+                symbol,
+                self.target,
+                inputs=inputs,
+                half_arithmetic=self.options.half_arithmetic,
+                borders={place: _border(*stored) for place, stored in around.items()},
+            )
+        return symbol
+
+    def _add(self, func: Any, inputs: int) -> str:
+        """The symbol of a new kernel of the CPU."""
         symbol = f"{self.prefix}_k{len(self.made)}"
         self.made[symbol] = self.generate(func, symbol, inputs)
-        if isinstance(self.target, MobileGpu):
-            from ...targets.opencl.lower import lower_device_kernel
-
-            half = self.options.half_arithmetic
-            self.on_device[symbol] = lower_device_kernel(
-                func, symbol, self.target, inputs=inputs, half_arithmetic=half
-            )
         return symbol
 
     def workspaces(self, symbol: str) -> tuple[tuple[int, str], ...]:
@@ -155,6 +188,11 @@ def _fingerprint(
     low = [f"low {i}" for i, weight in given if reaches_lowest(weight)]
     large = [f"large {i}" for i, weight in given if is_large(weight)]
     return (*(digest(weights[region.inputs[index]]) for index in inspected), *low, *large)
+
+
+def _border(spec: TensorSpec, layout: Layout) -> Border:
+    shape = channels_last_shape(spec.shape)
+    return Border(shape=shape, before=layout.before, after=layout.after, fill=layout.fill)
 
 
 def _workspace_bytes(workspace: tuple[int, str]) -> int:

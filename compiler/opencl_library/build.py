@@ -19,7 +19,7 @@ from .entry import emit_entry
 from .header import emit_header
 from .link import Sources, compile_objects, link
 from .source import join_source
-from .tables import launches_of
+from .steps import launches_of, step_rows
 
 
 def build_opencl_library(
@@ -49,6 +49,7 @@ def build_opencl_library(
     _build_files(lowered, plan, constants, machine_code, toolchain, folder)
     return make_artifact(
         lowered,
+        step_rows(lowered),
         library_sizes(lowered, plan, constants, folder / f"lib{lowered.name}.so"),
         toolchain,
         scratch,

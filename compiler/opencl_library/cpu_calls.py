@@ -1,4 +1,4 @@
-"""The CPU's kernels of a model behind one function, which the run time calls by number."""
+"""The CPU's kernels of a model behind one function, which the run time calls by step."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ from ..library.calls import MACROS, Places, call_statement
 from ..library.constants import Constants
 from ..lowering.program import Call, Lowered
 from ..planning import MemoryPlan
+from .steps import steps_of
 
 _CPU_RUN = """\
 static int cpu_run(const void *const *inputs, void *const *outputs, void *arena,
@@ -22,10 +23,10 @@ static int cpu_run(const void *const *inputs, void *const *outputs, void *arena,
 
 def cpu_view(lowered: Lowered) -> Lowered:
     """The program as the CPU sees it: without scratch buffers that only the device needs."""
-    return replace(lowered, calls=tuple(_own(call, lowered) for call in lowered.calls))
+    return replace(lowered, calls=tuple(_of_cpu(call, lowered) for call in lowered.calls))
 
 
-def _own(call: Call, lowered: Lowered) -> Call:
+def _of_cpu(call: Call, lowered: Lowered) -> Call:
     scratch = len(lowered.kernels[call.kernel].workspaces)
     count = len(call.reads) + len(call.writes) + scratch
     return replace(call, arguments=call.arguments[:count], offsets=call.offsets[:count])
@@ -43,13 +44,17 @@ def emit_cpu_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> 
         "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
         "    switch (call) {",
     ]
-    for index, call in enumerate(cpu_view(lowered).calls):
-        lines += [f"    case {index}:", *call_statement(call, places), "        break;"]
+    steps = steps_of(lowered)
+    for index, step in enumerate(steps):
+        lines.append(f"    case {index}:")
+        for call in step.calls:
+            lines += call_statement(_of_cpu(call, lowered), places)
+        lines.append("        break;")
     copies = ""
     for name, position in plan.copies:
         size = lowered.values[name].spec.nbytes
         copies += f"    memcpy(outputs[{position}], {places.find(name)}, {size});\n"
-    run = _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(lowered.calls), copies=copies)
+    run = _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(steps), copies=copies)
     return "\n".join([*lines, "    }", "}", "", run])
 
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from ...targets.opencl.preamble import preamble
 from ..lowering.program import Lowered
+from .steps import steps_of
 
 # No option that lets the compiler change formulas: results are compared with the CPU's.
 _OPTIONS = "-cl-std=CL1.2"
@@ -32,8 +33,7 @@ class DeviceSource:
 
 def join_source(lowered: Lowered) -> DeviceSource:
     """The kernels that the calls use, in the order of their first use, after their helpers."""
-    symbols = dict.fromkeys(call.kernel for call in lowered.calls)
-    kernels = [lowered.device_kernels[symbol] for symbol in symbols]
+    kernels = {step.call.kernel: step.kernel for step in steps_of(lowered)}.values()
     helpers = frozenset[str]().union(*(kernel.helpers for kernel in kernels))
     extensions = frozenset[str]().union(*(kernel.extensions for kernel in kernels))
     parts = [preamble(helpers), *(kernel.source for kernel in kernels)]

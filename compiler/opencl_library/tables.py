@@ -1,9 +1,9 @@
 """NAME_opencl.c: what the run time has to know about the model, as tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...targets.opencl.kernel import DeviceKernel, Launch
+from ...targets.opencl.kernel import DeviceKernel
 from ..ir.tensor_spec import TensorSpec
 from ..library.c_text import DTYPE_CODES, quote
 from ..library.constants import Constants
@@ -11,6 +11,7 @@ from ..library.header import input_specs, output_specs
 from ..lowering.program import Call, Lowered
 from ..planning import MemoryPlan
 from .source import DeviceSource
+from .steps import Step, launches_of, steps_of
 
 _PROGRAM = """\
 static const program tables = {{
@@ -72,9 +73,8 @@ def emit_tables(
     """The tables of a program as C."""
     places = _Places(lowered, plan, constants)
     launches, arguments = _launches(lowered, places)
-    results = [
-        row for index, call in enumerate(lowered.calls) for row in _results(call, index, places)
-    ]
+    steps = steps_of(lowered)
+    results = [row for index, step in enumerate(steps) for row in _results(step, index, places)]
     copies = [_copy(name, output, places) for name, output in plan.copies]
     inputs = [spec for _, spec in input_specs(lowered)]
     outputs = [spec for _, spec in output_specs(lowered)]
@@ -93,7 +93,7 @@ def emit_tables(
         "argument_count": len(arguments),
         "result_count": len(results),
         "copy_count": len(copies),
-        "call_count": len(lowered.calls),
+        "call_count": len(steps),
         "input_count": len(inputs),
         "output_count": len(outputs),
     }
@@ -115,27 +115,21 @@ def emit_tables(
     return "\n".join([*filter(None, parts), program])
 
 
-def launches_of(lowered: Lowered) -> Iterator[tuple[int, Call, Launch]]:
-    """Every launch of an inference, in order, with the number of its call and the call."""
-    for index, call in enumerate(lowered.calls):
-        for launch in lowered.device_kernels[call.kernel].launches:
-            yield index, call, launch
-
-
 def _launches(lowered: Lowered, places: _Places) -> tuple[list[str], list[str]]:
     """Rows of the launches, and of their arguments one after the other."""
     launches: list[str] = []
     arguments: list[str] = []
-    for index, call, launch in launches_of(lowered):
-        kernel = lowered.device_kernels[call.kernel]
-        first = len(arguments)
-        arguments += [_argument(call, kernel, place, places) for place in launch.arguments]
-        items = _braces(launch.items)
-        group = _braces(launch.group or (0, 0, 0))
-        count = len(launch.arguments)
-        launches.append(
-            f"{{{quote(launch.function)}, {items}, {group}, {first}, {count}, {index}}}"
+    for index, step, launch in launches_of(lowered):
+        cells = (
+            quote(launch.function),
+            _row(*launch.items),
+            _row(*(launch.group or (0, 0, 0))),
+            len(arguments),
+            len(launch.arguments),
+            index,
         )
+        launches.append(_row(*cells))
+        arguments += [_argument(step.call, step.kernel, at, places) for at in launch.arguments]
     return launches, arguments
 
 
@@ -152,9 +146,9 @@ def _argument(call: Call, kernel: DeviceKernel, position: int, places: _Places) 
     return _row(place, index, element + (call.offsets[position] if call.offsets else 0))
 
 
-def _results(call: Call, index: int, places: _Places) -> Iterator[str]:
-    """What a call writes: whole values, also where it does not write the border around them."""
-    for name in call.writes:
+def _results(step: Step, index: int, places: _Places) -> Iterator[str]:
+    """What a step writes: whole values, the borders around them included."""
+    for name in dict.fromkeys(name for call in step.calls for name in call.writes):
         spec = places.lowered.values[name].spec
         if spec.nbytes:
             place, which, start = places.find(name)
@@ -176,7 +170,3 @@ def _table(kind: str, name: str, rows: Sequence[str]) -> str:
 
 def _row(*cells: object) -> str:
     return f"{{{', '.join(map(str, cells))}}}"
-
-
-def _braces(sizes: Iterable[int]) -> str:
-    return _row(*sizes)

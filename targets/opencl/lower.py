@@ -1,7 +1,8 @@
 """One region -> kernels in OpenCL C, launched one after the other over the CPU's buffers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import tvm
@@ -17,6 +18,7 @@ from ..cpu.stages import collect
 from ..cpu.threads import part_scratch
 from ..cpu.vector_tails import shorten_vectors
 from ..mobile_gpus import MobileGpu
+from .border import Border, add_border
 from .kernel import DeviceKernel, Launch
 from .launches import DIMENSIONS, Nest, nests, shared_scratch, top_level, touched
 from .print_kernel import KernelText, print_kernel
@@ -29,7 +31,13 @@ PRIVATE_BYTES = 1024  # larger scratch buffers of a work-item are its part of a 
 
 
 def lower_device_kernel(
-    func: Any, symbol: str, target: MobileGpu, *, inputs: int, half_arithmetic: bool = False
+    func: Any,
+    symbol: str,
+    target: MobileGpu,
+    *,
+    inputs: int,
+    half_arithmetic: bool = False,
+    borders: Mapping[int, Border] = MappingProxyType({}),
 ) -> DeviceKernel:
     """Lower the PrimFunc of one region to the launches that compute it on a device.
 
@@ -39,6 +47,7 @@ def lower_device_kernel(
         target: The GPU, and the CPU that the stages were made for.
         inputs: Number of parameters that are read.
         half_arithmetic: Whether what is float16 is also computed in float16.
+        borders: By parameter: what to write around its images.
     """
     scheduled = schedule_device(func, target, inputs=inputs)
     given = len(func.params)
@@ -49,9 +58,12 @@ def lower_device_kernel(
         "words": kind_of(target),
         "half_arithmetic": half_arithmetic,
     }
+    found = nests(lowered.body)
+    for place, border in borders.items():
+        add_border(found, lowered.params[place], border)
     made = [
         _launch(nest, f"{symbol}_{number}", list(lowered.params), target, options)
-        for number, nest in enumerate(nests(lowered.body))
+        for number, nest in enumerate(found)
     ]
     texts = [text for text, _ in made]
     return DeviceKernel(
