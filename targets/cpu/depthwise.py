@@ -49,8 +49,8 @@ class Slide:
 def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
     """Schedule one "depthwise" or "window" accumulation with its epilogue."""
     product = stage.block
-    slides = tuple(_slides(stage))
-    lanes = min(target.lanes(_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
+    slides = slides_of(stage)
+    lanes = min(target.lanes(sum_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
     tail = epilogue_of(sch, stage) or sch.cache_write(product, 0, "global")
     beside = stored_lanes(sch, tail, stage.extents[-1], target) // lanes
     beside = min(beside, 2) if multiplies_words(stage.store.value) else 1
@@ -249,12 +249,15 @@ def straight_code(sch: Any, loops: Sequence[Any], vector: Any) -> None:
         sch.unroll(loop)
 
 
-def _slides(stage: Stage) -> Iterator[Slide]:
+def slides_of(stage: Stage) -> tuple[Slide, ...]:
+    """How the window of an accumulation slides over each axis."""
     notes = dict(stage.node.annotations.items())
     taps = [int(v.dom.extent) for v in stage.node.iter_vars][len(stage.axes) :]
     sizes = zip(stage.extents[1:-1], taps, notes["stride"], notes["dilation"], strict=True)
-    for outputs, count, stride, dilation in sizes:
-        yield Slide(outputs, count, int(stride), int(dilation))
+    return tuple(
+        Slide(outputs, count, int(stride), int(dilation))
+        for outputs, count, stride, dilation in sizes
+    )
 
 
 def epilogue_of(sch: Any, stage: Stage) -> Any:
@@ -272,6 +275,6 @@ def epilogue_of(sch: Any, stage: Stage) -> Any:
     return readers[0] if same and all(index.same_as(axis) for index, axis in pairs) else None
 
 
-def _bits(stage: Stage) -> int:
+def sum_bits(stage: Stage) -> int:
     """Bits of an element of the accumulation."""
     return int("".join(filter(str.isdigit, str(stage.store.buffer.ty.dtype))))

@@ -10,7 +10,7 @@ from typing import Any
 import tvm
 from tvm import s_tir
 
-from ..cpu import depthwise, taps
+from ..cpu import taps
 from ..cpu.inline import inline_stages
 from ..cpu.inplace import inplace_pairs
 from ..cpu.rows import row_loops
@@ -20,11 +20,9 @@ from ..cpu.stages import stage_of, stages
 from ..cpu.threads import run_tasks
 from ..mobile_gpus import MobileGpu
 from ..target import Target
-from . import products
+from . import products, windows
 from .nests import schedule_nest
-from .work_items import mark_work_items
-
-_WINDOWS = {"depthwise": depthwise.schedule, "window": depthwise.schedule, "taps": taps.schedule}
+from .work_items import mark_work_items, without_single_iterations
 
 
 def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
@@ -37,7 +35,7 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
     """
     func = run_tasks(func, parallel=True)
     if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
-        return Scheduled(mark_work_items(func), ())
+        return Scheduled(mark_work_items(without_single_iterations(func)), ())
     sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(func)}))
     sch.work_on("main")
     inline_stages(sch)
@@ -47,8 +45,10 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
     for stage in todo:
         if stage.template in products.TEMPLATES:
             done |= products.schedule(sch, stage, core, target)
-        elif template := _WINDOWS.get(stage.template):
-            done |= template(sch, stage, core, parallel=False)
+        elif stage.template in windows.TEMPLATES:
+            done |= windows.schedule(sch, stage, core, target)
+        elif stage.template == "taps":
+            done |= taps.schedule(sch, stage, core, parallel=False)
     rest = [stage for stage in todo if stage.name not in done]
     for row in row_loops(sch, rest):  # a work-item takes a row through all of them
         for stage in row.members:

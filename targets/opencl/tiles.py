@@ -7,6 +7,7 @@ device needs many to hide how long memory takes.
 from collections.abc import Iterator
 from functools import lru_cache
 
+from ..cpu.depthwise import Slide
 from ..mobile_gpus import MobileGpu
 
 STEPS = 4  # of the reduction that are straight code: one vector of each row
@@ -54,4 +55,35 @@ def _cost(target: MobileGpu, tile: tuple[int, int], rows: int, columns: int, oth
     step = STEPS * height * vectors + _LOAD * (height + STEPS * vectors) + _LOOP
     items = -(-rows // height) * -(-columns // width) * others
     partial = _PARTIAL if rows % height or columns % width else 1.0
-    return max(items, target.compute_units * target.wave * _WAVES) * step * partial
+    return max(items, _full(target)) * step * partial
+
+
+@lru_cache(maxsize=4096)
+def window_tile(target: MobileGpu, slide: Slide, others: int) -> int:
+    """Neighboring positions of a row that one work-item computes.
+
+    Args:
+        target: The GPU.
+        slide: How the window slides along the row.
+        others: Work-items for one position of a row.
+    """
+    lanes = target.vector_bits // 32
+
+    def cost(columns: int) -> float:
+        loads = _LOAD * (slide.inputs(columns) + slide.taps)
+        items = -(-slide.outputs // columns) * others
+        partial = _PARTIAL if slide.outputs % columns else 1.0
+        step = loads + columns * slide.taps + _LOOP
+        return max(items, _full(target)) * step * partial
+
+    fitting = [
+        columns
+        for columns in range(1, min(slide.outputs, 8) + 1)
+        if lanes * (columns + slide.inputs(columns) + 1) + _ADDRESSES <= target.registers
+    ]
+    return min(fitting or [1], key=cost)
+
+
+def _full(target: MobileGpu) -> int:
+    """Work-items below which a device waits."""
+    return target.compute_units * target.wave * _WAVES

@@ -6,7 +6,9 @@ from typing import Any
 import tvm_ffi
 from tvm import s_tir, tirx
 
+from ..cpu.axes import substituted
 from ..cpu.stages import collect, uses
+from . import dependences
 
 _DATA_PARALLEL = 0  # TIR's IterVar type
 _PARALLEL = tirx.ForKind.PARALLEL
@@ -25,6 +27,18 @@ def mark_work_items(func: Any) -> Any:
         )
 
     body = tvm_ffi.structural_map(func.body, (tirx.For, mark))
+    return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
+
+
+def without_single_iterations(func: Any) -> Any:
+    """The function without the loops of its statements that run once."""
+
+    def unwrapped(loop: Any) -> Any:
+        if not isinstance(loop.extent, tirx.IntImm) or int(loop.extent) != 1:
+            return loop
+        return substituted(loop.body, [(loop.loop_var, loop.min)])
+
+    body = tvm_ffi.structural_map(func.body, (tirx.For, unwrapped))
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)
 
 
@@ -50,7 +64,9 @@ def is_independent(loop: Any) -> bool:
     if loop.kind != tirx.ForKind.SERIAL:
         return bool(loop.kind == _PARALLEL)
     blocks = collect(loop.body, s_tir.SBlockRealize)
-    return bool(blocks) and all(_is_parallel_in(block, loop.loop_var) for block in blocks)
+    if not blocks:
+        return dependences.is_independent(loop)
+    return all(_is_parallel_in(block, loop.loop_var) for block in blocks)
 
 
 def _is_parallel_in(realized: Any, var: Any) -> bool:

@@ -1,0 +1,71 @@
+"""Windows that slide over each channel by itself: depthwise convolutions and pooling.
+
+A work-item has one vector of channels of some neighboring positions; what several of its taps read
+is loaded once. Neighboring work-items take neighboring channels. Taps are straight code along the
+last axis, and along the others a loop where there would be too many.
+"""
+
+import math
+from typing import Any
+
+from ..cpu.depthwise import (
+    Slide,
+    epilogue_of,
+    slides_of,
+    split_tile,
+    straight_code,
+    sum_bits,
+)
+from ..cpu.peel import PEEL_LANES
+from ..cpu.stages import Stage, stage_of
+from ..mobile_gpus import MobileGpu
+from ..target import Target
+from .tiles import window_tile
+
+TEMPLATES = ("depthwise", "window")
+_MOST_PRODUCTS = 64  # of a work-item as straight code
+
+
+def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str]:
+    """Schedule one "depthwise" or "window" accumulation with its epilogue; their names.
+
+    Args:
+        sch: The schedule.
+        stage: The accumulation.
+        core: One work-item.
+        target: The GPU.
+    """
+    slides = slides_of(stage)
+    lanes = min(core.lanes(sum_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
+    tail = epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
+    loops = sch.get_loops(tail)
+    batch, space, o = loops[: -len(slides) - 1], loops[-len(slides) - 1 : -1], loops[-1]
+    channels, vector = split_tile(sch, o, lanes, hint=PEEL_LANES)
+    others = math.prod(int(sch.get(loop).extent) for loop in (*batch, *space[:-1], channels))
+    column_tiles, columns = split_tile(sch, space[-1], window_tile(target, slides[-1], others))
+    sch.reorder(*batch, *space[:-1], column_tiles, channels, columns, vector)
+    sch.compute_at(stage.block, channels, preserve_unit_loops=True)
+    sch.set_scope(stage.block, 0, "local")
+    straight_code(sch, [columns], vector)
+    _accumulate(sch, stage, slides)
+    return {stage.name, stage_of(sch, tail).name}
+
+
+def _accumulate(sch: Any, stage: Stage, slides: tuple[Slide, ...]) -> None:
+    """Order the loops of a tile: the taps outside, as few of them loops as make code short."""
+    count = len(stage.reduce_axes)
+    loops = sch.get_loops(stage.block)
+    taps, (*space, vector) = loops[-count:], loops[-count - len(stage.axes) : -count]
+    columns = int(sch.get(space[-1]).extent)
+    products = [columns * math.prod(s.taps for s in slides[axis:]) for axis in range(len(slides))]
+    rolled = sum(1 for number in products if number > _MOST_PRODUCTS)
+    order = [*taps[:-1], *space, taps[-1]]
+    sch.reorder(*order, vector)
+    straight_code(sch, [loop for loop in order if not _is_in(sch, loop, taps[:rolled])], vector)
+    init = sch.decompose_reduction(stage.block, order[0])
+    *zeros, zero = sch.get_loops(init)[-len(stage.axes) :]
+    straight_code(sch, zeros, zero)
+
+
+def _is_in(sch: Any, loop: Any, loops: list[Any]) -> bool:
+    return any(sch.get(loop).same_as(sch.get(other)) for other in loops)
