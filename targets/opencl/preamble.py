@@ -56,6 +56,32 @@ static inline {int} add_groups_{int}({int} start, {int} packed, {int} first, {in
 }}
 """
 
+# Weights hold two elements of each of four columns, then the other two.
+_IN_PAIRS = """\
+static inline int4 dot_in_pairs_int4(int4 a, int4 b)
+{
+    return dot_bytes_int4(as_int4(as_short8(a).s04152637), b);
+}
+"""
+
+_WIDER = """\
+static inline {int} dot_in_pairs_{int}({int} a, {int} b)
+{{
+    return ({int})(dot_in_pairs_{half}(a.lo, b.lo), dot_in_pairs_{half}(a.hi, b.hi));
+}}
+"""
+
+# Inputs are a vector of four: the first two elements of a word twice, twice, then the others.
+_GROUPS_IN_PAIRS = """\
+static inline int4 add_groups_in_pairs_int4(int4 start, int4 packed, int4 first, int4 second)
+{
+    const int low = (first.s0 & 0xffff) | (first.s2 & 0xffff0000);
+    const int high = (second.s0 & 0xffff) | (second.s2 & 0xffff0000);
+    return start + dot_in_pairs_int4(packed & 0x0f0f0f0f, (int4)(low)) +
+           dot_in_pairs_int4((packed >> 4) & 0x0f0f0f0f, (int4)(high));
+}
+"""
+
 # (a * b + 2^30) >> 31 of the product in 64 bits: the sum carries into the high half.
 _HIGH = """\
 static inline {int} multiply_high_{int}({int} a, {int} b)
@@ -159,6 +185,11 @@ def _integers() -> dict[str, str]:
     for lanes in _LANES:
         name = with_lanes("int", lanes)
         texts[f"add_groups_{name}"] = _GROUPS.format(int=name)
+    texts["dot_in_pairs_int4"] = _IN_PAIRS
+    for lanes in (8, 16):
+        wide, half = with_lanes("int", lanes), with_lanes("int", lanes // 2)
+        texts[f"dot_in_pairs_{wide}"] = _WIDER.format(int=wide, half=half)
+    texts["add_groups_in_pairs_int4"] = _GROUPS_IN_PAIRS
     return texts
 
 
@@ -219,6 +250,10 @@ def _called() -> dict[str, tuple[str, ...]]:
             calls[f"dot_bytes_{name}"] = ("dot_bytes_int",)
             calls[f"dot_unsigned_{name}"] = ("dot_bytes_int",)
     calls["dot_unsigned_int"] = ("dot_bytes_int",)
+    calls["dot_in_pairs_int4"] = ("dot_bytes_int4",)
+    calls["dot_in_pairs_int8"] = ("dot_in_pairs_int4",)
+    calls["dot_in_pairs_int16"] = ("dot_in_pairs_int8",)
+    calls["add_groups_in_pairs_int4"] = ("dot_in_pairs_int4",)
     return calls
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, sym, tirx
 
+from ..cpu.integer_groups import sums_pairs
 from ..cpu.integer_x86 import takes_halves, takes_unsigned
 from ..target import Target
 from .types import CannotPrint, element_of, lanes_of, with_lanes
@@ -21,13 +22,24 @@ class Kind(enum.Enum):
     BYTES = "four int8"
     UNSIGNED = "four int8, of inputs four uint8"
     HALVES = "two int16, of weights two int8 in an int16"
+    PAIRS = "four int8, of weights two of each column of a vector"  # as `in_pairs` has it
 
 
 def kind_of(target: Target) -> Kind:
     """What the words of a target hold, which packed weights are made of."""
     if takes_halves(target):
         return Kind.HALVES
+    if sums_pairs(target):
+        return Kind.PAIRS
     return Kind.UNSIGNED if takes_unsigned(target) else Kind.BYTES
+
+
+_DOTS = {
+    Kind.BYTES: "dot_bytes",
+    Kind.UNSIGNED: "dot_unsigned",
+    Kind.HALVES: "dot_pairs",
+    Kind.PAIRS: "dot_in_pairs",
+}
 
 
 def write(printer: Any, name: str, arguments: list[Any], node: Any) -> tuple[str, int]:
@@ -39,14 +51,17 @@ def write(printer: Any, name: str, arguments: list[Any], node: Any) -> tuple[str
     values, numbers = _split(arguments)
     texts = [_as_int(printer, value) for value in values]
     if name == "dot":
-        name = {
-            Kind.BYTES: "dot_bytes",
-            Kind.UNSIGNED: "dot_unsigned",
-            Kind.HALVES: "dot_pairs",
-        }[printer.kind]
+        name = _DOTS[printer.kind]
+        _check_pairs(printer, node)
     ctype = with_lanes("int", lanes_of(node))
     written: tuple[str, int] = printer.call(f"{name}_{ctype}", *texts, *map(str, numbers))
     return written
+
+
+def _check_pairs(printer: Any, vector: Any) -> None:
+    """Weights in pairs are of whole vectors of four columns."""
+    if printer.kind is Kind.PAIRS and lanes_of(vector) % 4:
+        raise CannotPrint(f"a part of weights in pairs: {vector}")
 
 
 @cache
@@ -123,11 +138,12 @@ def _dot_groups(printer: Any, arguments: list[Any]) -> tuple[str, int]:
     start, *others = arguments
     count, lanes = len(others) // 3, lanes_of(start)
     packed, inputs = others[:count], others[count:]
+    _check_pairs(printer, start)
+    kind = "add_groups_in_pairs" if printer.kind is Kind.PAIRS else "add_groups"
     text = printer.text(start)
     for index, word in enumerate(packed):
-        pair = inputs[2 * index : 2 * index + 2]
-        if any(lanes_of(each) not in (1, lanes) for each in pair):
-            raise CannotPrint(f"words of inputs as vectors of another length: {pair}")
-        name = f"add_groups_{with_lanes('int', lanes)}"
-        text, _ = printer.call(name, text, printer.text(word), *map(printer.text, pair))
+        texts = [printer.text(each) for each in inputs[2 * index : 2 * index + 2]]
+        text, _ = printer.call(
+            f"{kind}_{with_lanes('int', lanes)}", text, printer.text(word), *texts
+        )
     return text, _ATOM

@@ -8,7 +8,9 @@ import pytest
 import tvm
 from tvm import tirx
 
+from penjing.compiler.lowering.rules.integer_words import in_pairs
 from penjing.targets.cpu import integer_ops
+from penjing.targets.opencl.types import CannotPrint
 from penjing.targets.opencl.words import Kind
 from tests.opencl.kernels import Array, at, buffer, printed, run, to
 
@@ -58,6 +60,25 @@ def test_dots_of_bytes(kind: Kind, lanes: int) -> None:
     given = inputs.view("int8" if kind is Kind.BYTES else "uint8").reshape(SIZE, 4)
     products = weights.view("int8").reshape(SIZE, 4).astype("int32") * given.astype("int32")
     np.testing.assert_array_equal(result, weights + products.sum(1, dtype="int32"))
+
+
+@pytest.mark.parametrize("lanes", [4, 8])
+def test_dots_of_weights_in_pairs(lanes: int) -> None:
+    x, y = buffer("x", SIZE, "int32"), buffer("y", SIZE, "int32")
+    weights, inputs = _words(0), _words(1)
+    result = _apply(
+        lambda i: integer_ops.dot(at(x, i), at(y, i)),
+        *([x, y], lanes, in_pairs(weights.reshape(-1, 4)).ravel(), inputs),
+        words=Kind.PAIRS,
+    )
+    products = weights.view("int8").astype("int32") * inputs.view("int8").astype("int32")
+    np.testing.assert_array_equal(result, products.reshape(SIZE, 4).sum(1, dtype="int32"))
+
+
+def test_parts_of_weights_in_pairs_are_refused() -> None:
+    x, y = buffer("x", SIZE, "int32"), buffer("y", SIZE, "int32")
+    with pytest.raises(CannotPrint, match="pairs"):
+        printed(to(y, 0, integer_ops.dot(at(x, 0), at(x, 1))), [x], [y], words=Kind.PAIRS)
 
 
 @LANES
@@ -179,3 +200,32 @@ def test_groups_of_four_bits(lanes: int) -> None:
     inputs = [array.view("int8").reshape(SIZE, 4).astype("int32") for array in arrays[2:]]
     products = (stored & 15) * inputs[0] + (stored >> 4) * inputs[1]
     np.testing.assert_array_equal(result, arrays[0] + products.sum(1, dtype="int32"))
+
+
+def test_groups_of_four_bits_in_pairs() -> None:
+    start, packed = buffer("start", SIZE, "int32"), buffer("packed", SIZE, "int32")
+    first, second = buffer("first", 4, "int32"), buffer("second", 4, "int32")
+    weights, starts = _words(12), _words(13) >> 8
+    inputs = _words(14)[8:10]
+    spread = [_repeated_pairs(int(word)) for word in inputs]
+    result = _apply(
+        lambda i: integer_ops.dot_groups(
+            at(start, i),
+            [at(packed, i)],
+            [at(each, tirx.floormod(i, 4)) for each in (first, second)],
+        ),
+        *([start, packed, first, second], 4),
+        *(starts, in_pairs(weights.reshape(-1, 4)).ravel(), *spread),
+        words=Kind.PAIRS,
+    )
+    stored = weights.view("uint8").reshape(SIZE, 4).astype("int32")
+    low, high = inputs.view("int8").reshape(2, 1, 4).astype("int32")
+    products = (stored & 15) * low + (stored >> 4) * high
+    np.testing.assert_array_equal(result, starts + products.sum(1, dtype="int32"))
+
+
+def _repeated_pairs(word: int) -> Array:
+    """The first two bytes of a word four times, then the last two."""
+    low, high = word & 0xFFFF, word >> 16 & 0xFFFF
+    pairs = [low | low << 16] * 2 + [high | high << 16] * 2
+    return np.array(pairs, "uint32").view("int32")
