@@ -64,8 +64,7 @@ def build(
     """A program or library of the run time and the small model."""
     output = Path(_folder().name) / target.name / name
     output.parent.mkdir(exist_ok=True)
-    words = ["-std=c11", "-g", "-Wconversion", f"-I{RUNTIME}", "-DMODEL=small", "-DFACTOR=1"]
-    words.append(f'-DEXTENSIONS="{extensions}"')
+    words = ["-std=c11", "-g", "-Wconversion", f"-I{RUNTIME}", f'-DEXTENSIONS="{extensions}"']
     return build_program(target, sources, output, *words, *options, "-ldl", "-lpthread")
 
 

@@ -1,6 +1,10 @@
-/* A model of three calls and four launches, as the compiler would describe it to the run time.
- * Compiled with -DMODEL=its name and -DFACTOR=a number that its weights depend on. */
+/* A model of three calls and four launches, as the compiler would describe it to the run time. */
 #include "state.h"
+
+#ifndef MODEL
+#define MODEL small
+#define FACTOR 1 /* its weights depend on it */
+#endif
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
