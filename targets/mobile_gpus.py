@@ -23,6 +23,7 @@ class MobileGpu(Target):
     half_storage: bool = False  # whether programs are stored in float16 unless told otherwise
     compute_units: int = 1
     wave: int = 16  # work-items that run in step
+    loads_by_vector: bool = True  # of elements that vectors are multiplied by: several at once
     gflops: float = 0.0  # float32, multiply-adds count as two; 0 = not known
     half_gflops: float = 0.0
     bandwidth: float = 0.0  # GB/s of memory
@@ -43,9 +44,14 @@ def with_cpu(gpu: MobileGpu, cpu: Target) -> MobileGpu:
 
 _PORTABLE = next(target for target in X86_TARGETS if target.name == "x86-64-v3")
 
+# A device without a profile may be a CPU: there, wide vectors and elements spread from memory are
+# what multiply-adds wait for. On a GPU they are lanes of the same registers, and cost nothing.
 OPENCL = beside(
     _PORTABLE,
     name="opencl",
+    vector_bits=256,
+    registers=128,
+    loads_by_vector=False,
     source="OpenCL 1.2: nothing is assumed about the device",
 )
 

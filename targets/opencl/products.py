@@ -51,6 +51,7 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
     sch.compute_at(stage.block, column_tiles, preserve_unit_loops=True)
     sch.set_scope(stage.block, 0, "local")
     store_tile(sch, [row], vectors, vector)
+    left = left if target.loads_by_vector else None
     micro_kernel(sch, stage.block, core, steps=_steps(stage), left=left)
     return {stage.name, stage_of(sch, tail).name}
 

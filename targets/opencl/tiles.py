@@ -42,7 +42,8 @@ def _candidates(target: MobileGpu, rows: int, panel: int) -> Iterator[tuple[int,
     lanes = min(target.vector_bits // 32, panel)
     for width in range(lanes, panel + 1, lanes):
         for height in range(1, rows + 1):
-            sums, left, right = height * width, height * STEPS, width
+            sums, right = height * width, width
+            left = height * (STEPS if target.loads_by_vector else 1)
             if panel % width == 0 and sums + left + right + _ADDRESSES <= target.registers:
                 yield height, width
     yield 1, lanes
@@ -52,7 +53,8 @@ def _cost(target: MobileGpu, tile: tuple[int, int], rows: int, columns: int, oth
     """Time of all work-items, in vectors that one of them multiplies and adds."""
     height, width = tile
     vectors = max(1.0, width * 32 / target.vector_bits)
-    step = STEPS * height * vectors + _LOAD * (height + STEPS * vectors) + _LOOP
+    left = height if target.loads_by_vector else STEPS * height
+    step = STEPS * height * vectors + _LOAD * (left + STEPS * vectors) + _LOOP
     items = -(-rows // height) * -(-columns // width) * others
     partial = _PARTIAL if rows % height or columns % width else 1.0
     return max(items, _full(target)) * step * partial
