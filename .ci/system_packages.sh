@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install the system tools that the tests and the demo use, or say exactly what is missing.
 # penjing itself needs none of them: emulators run ARM libraries and programs of boards, cross
-# compilers link them faster than the `ziglang` wheel does, valgrind checks memory.
+# compilers link them faster than the `ziglang` wheel does, valgrind checks memory, PoCL is a device
+# of OpenCL on the CPU and oclgrind one that checks kernels.
 set -eu
 
 missing=""
@@ -18,6 +19,9 @@ need arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
 need qemu-system-arm qemu-system-arm
 need arm-none-eabi-gcc gcc-arm-none-eabi
 need valgrind valgrind libc6-dbg
+need oclgrind oclgrind
+set -- /etc/OpenCL/vendors/*.icd
+[ -e "$1" ] || missing="$missing pocl-opencl-icd ocl-icd-libopencl1"
 [ -n "$missing" ] || exit 0
 
 as_root=none
