@@ -2,7 +2,7 @@
 
 import ctypes
 import ctypes.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -56,6 +56,13 @@ def find_device() -> "Device | None":
     return None
 
 
+def source_of(kernels: Iterable[DeviceKernel]) -> str:
+    """Kernels, and before them the functions that they call."""
+    made = list(kernels)
+    helpers = frozenset().union(*(kernel.helpers for kernel in made))
+    return "\n".join([preamble(helpers), *(kernel.source for kernel in made)])
+
+
 class Device:
     """A device with a queue in order."""
 
@@ -101,7 +108,12 @@ class Device:
         return program
 
     def run(
-        self, kernel: DeviceKernel, arrays: Sequence[Array], *, offsets: Sequence[int] = ()
+        self,
+        kernel: DeviceKernel,
+        arrays: Sequence[Array],
+        *,
+        offsets: Sequence[int] = (),
+        program: ctypes.c_void_p | None = None,
     ) -> list[Array]:
         """The arrays after the kernel's launches.
 
@@ -109,8 +121,9 @@ class Device:
             kernel: What to run; its workspaces come after the arrays.
             arrays: What it reads and writes, of any dtype.
             offsets: Elements into each array where the kernel's value begins.
+            program: What `build` made of a text with the kernel in it, if there is one already.
         """
-        program = self.build(preamble(kernel.helpers) + "\n" + kernel.source)
+        built = program or self.build(source_of([kernel]))
         scratch = [
             np.zeros(count * _BYTES.get(dtype, 8), "uint8") for count, dtype in kernel.workspaces
         ]
@@ -118,11 +131,12 @@ class Device:
         starts = [*(offsets or [0 for _ in arrays]), *(0 for _ in scratch)]
         buffers = [self._buffer(value) for value in values]
         for launch in kernel.launches:
-            self._launch(program, launch, buffers, starts)
+            self._launch(built, launch, buffers, starts)
         results = [self._read(*pair) for pair in zip(buffers, values, strict=True)]
         for buffer in buffers:
             self._library.clReleaseMemObject(buffer)
-        self._library.clReleaseProgram(program)
+        if program is None:
+            self._library.clReleaseProgram(built)
         return results[: len(arrays)]
 
     def _buffer(self, value: Array) -> ctypes.c_void_p:
