@@ -105,11 +105,16 @@ class Artifact:
         """
         here = runs_here(self.manifest.target)
         arrays = self._arrays(inputs, by_name)
+        if isinstance(self.manifest.target, MobileGpu):
+            if not here:
+                raise CompileError(
+                    "launches are timed in this process",
+                    got=f"{self.manifest.target.name} beside {self.manifest.target.cpu}",
+                    fix=f'compile for "{self.manifest.target.name},cpu=host"',
+                )
+            return Profile.of_launches(self.manifest, self._opencl.profile(arrays))
         if self._is_for_board:
             costs = self._board.steps(arrays)
-        elif isinstance(self.manifest.target, MobileGpu):
-            times = iter(self._opencl.profile(arrays))
-            costs = [sum(next(times) for _ in call.launches) for call in self.manifest.calls]
         else:
             emulator = None if here else find_emulator(self.manifest.target)
             costs = profile_steps(self.manifest, self.folder, self._weights, emulator, arrays)

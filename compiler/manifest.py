@@ -106,7 +106,7 @@ class Manifest:
         content["target"] = asdict(self.target)
         content["inputs"] = [_tensor_to_json(tensor) for tensor in self.inputs]
         content["outputs"] = [_tensor_to_json(tensor) for tensor in self.outputs]
-        content["calls"] = [_call_to_json(call) for call in self.calls]
+        content["calls"] = [call_to_json(call) for call in self.calls]
         content["sizes"] = asdict(self.sizes)
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **content}
 
@@ -169,7 +169,8 @@ def _target_from_json(content: Mapping[str, Any]) -> Target:
     return kind(**values)
 
 
-def _call_to_json(call: CallEntry) -> dict[str, Any]:
+def call_to_json(call: CallEntry) -> dict[str, Any]:
+    """A call as plain data."""
     content = asdict(call)
     return content if call.launches else {k: v for k, v in content.items() if k != "launches"}
 

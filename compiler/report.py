@@ -61,6 +61,7 @@ class Report:
     def summary(self) -> str:
         """The totals alone: sizes, work and the time of each stage."""
         kernels = len({row.kernel for row in self.kernels})
+        launches = sum(len(row.launches) for row in self.kernels)
         content = f"code {_bytes(self.code_bytes)}, weights {_bytes(self.weights_bytes)}"
         whole = f"library  {_bytes(self.library_bytes)}: " if self.library_bytes else "flash    "
         rows = [
@@ -69,7 +70,7 @@ class Report:
             f"  arena    {_bytes(self.arena_bytes)}, lower bound of any plan"
             f" {_bytes(self.arena_lower_bound_bytes)}",
             f"  work     {count_text(self.macs)} multiply-adds in {len(self.kernels)} calls"
-            f" of {kernels} kernels",
+            f" of {kernels} kernels{f', {launches} launches' if launches else ''}",
         ]
         if self.instructions:
             count = count_text(self.instructions)

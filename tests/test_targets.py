@@ -63,6 +63,16 @@ def test_a_target_states_its_source_and_a_whole_vector_width() -> None:
         replace(targets.get("arm-a72"), simd_bits=100)
 
 
+def test_a_gpu_has_the_fields_of_the_cpu_beside_it() -> None:
+    gpu, cpu = targets.get("adreno-7xx,cpu=arm-a53"), targets.get("arm-a53")
+    assert isinstance(gpu, targets.MobileGpu)
+    assert (gpu.name, gpu.cpu, gpu.llvm_cpu) == ("adreno-7xx", "arm-a53", cpu.llvm_cpu)
+    assert (gpu.features, gpu.gflops) == (cpu.features, targets.get("adreno-7xx").gflops)  # type: ignore[attr-defined]
+    assert targets.get("opencl", cpu="host").features == targets.get("host").features
+    with pytest.raises(targets.WrongTargetOption, match="options are flash=SIZE"):
+        targets.get("opencl,gpu=1")
+
+
 def test_lanes_count_the_elements_of_one_register() -> None:
     assert targets.get("arm-a72").lanes(32) == 4
     assert targets.get("x86-64-v4").lanes(8) == 64

@@ -112,6 +112,11 @@ def _add_compile(commands: "_SubParsersAction[ArgumentParser]") -> None:
         help="what float16 is on the device (default: storage; see docs/half_precision.md)",
     )
     parser.add_argument(
+        "--precision",
+        choices=("float16", "float32"),
+        help="what mobile GPUs store values in (default: float16 on Adreno and Mali)",
+    )
+    parser.add_argument(
         "--weights",
         choices=("embed", "file"),
         default="embed",

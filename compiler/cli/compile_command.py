@@ -29,6 +29,7 @@ def run(options: Namespace) -> None:
             name=options.name,
             threads=options.threads,
             half=options.half,
+            precision=options.precision,
             weights=options.weights,
             stream=options.stream,
             reuse_inputs=options.reuse_inputs,

@@ -30,6 +30,9 @@ typedef int run_function(const void *const *, void *const *, void *, size_t);
 typedef const penjing_model *describe_function(void);
 
 typedef int set_threads_function(int);
+/* Models for GPUs: a session owns the arena. */
+typedef int create_function(const void *, void **);
+typedef int run_session_function(void *, const void *const *, void *const *);
 
 enum { MARK_BEGIN = 1, MARK_END = 2, MARK_STEP = 16, MARKER = 0x50454e4a, MODEL_REFUSED = 16 };
 enum { LIBRARY = 1, NAME, INPUTS, OUTPUTS, WEIGHTS, TIMES, RUNS, THREADS, ARGUMENTS };
@@ -96,6 +99,7 @@ typedef struct {
     run_function *run;
     describe_function *describe;
     set_threads_function *set_threads;
+    create_function *create; /* NULL unless it is for a GPU: `run` is then a run_session_function */
 } model;
 
 #ifdef MODEL
@@ -108,7 +112,7 @@ __attribute__((weak)) set_threads_function JOIN(MODEL, _set_threads);
 static model find_model(char **argv)
 {
     (void)argv;
-    return (model){JOIN(MODEL, _run), JOIN(MODEL, _describe), JOIN(MODEL, _set_threads)};
+    return (model){JOIN(MODEL, _run), JOIN(MODEL, _describe), JOIN(MODEL, _set_threads), NULL};
 }
 #else
 static void *find_symbol(void *library, const char *name, const char *suffix)
@@ -127,6 +131,7 @@ static model find_model(char **argv)
     *(void **)&m.run = find_symbol(library, argv[NAME], "run");
     *(void **)&m.describe = find_symbol(library, argv[NAME], "describe");
     *(void **)&m.set_threads = find_symbol(library, argv[NAME], "set_threads");
+    *(void **)&m.create = find_symbol(library, argv[NAME], "create");
     if (m.run == NULL || m.describe == NULL)
         fail("no such model in the library:", argv[NAME]);
     return m;
@@ -158,6 +163,7 @@ int main(int argc, char **argv)
         fail("usage:", "driver LIBRARY NAME INPUTS OUTPUTS WEIGHTS TIMES RUNS THREADS");
     model m = find_model(argv);
     const penjing_model *facts = m.describe();
+    int status;
     measure_time = strcmp(argv[TIMES], "-") != 0;
 
     const void **inputs = allocate(sizeof(void *) * (size_t)(facts->input_count + 1));
@@ -175,11 +181,18 @@ int main(int argc, char **argv)
     if (m.set_threads != NULL)
         m.set_threads(atoi(argv[THREADS]));
 
+    void *session = NULL;
+    if (m.create != NULL && (status = m.create(NULL, &session)) != PENJING_OK)
+        return MODEL_REFUSED + status;
+
     mark(MARK_BEGIN); /* an empty run: what the marks themselves cost */
     mark(MARK_END);
     for (int n = atoi(argv[RUNS]); n > 0; n--) {
         mark(MARK_BEGIN);
-        int status = m.run(inputs, outputs, arena, facts->arena_bytes);
+        if (m.create != NULL)
+            status = ((run_session_function *)m.run)(session, inputs, outputs);
+        else
+            status = m.run(inputs, outputs, arena, facts->arena_bytes);
         mark(MARK_END);
         if (status != PENJING_OK)
             return MODEL_REFUSED + status;

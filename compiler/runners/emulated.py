@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...targets.mobile_gpus import MobileGpu
+from ..errors import CompileError
 from ..manifest import Manifest
 from ..scratch_folder import ScratchFolder
 from ..toolchain import find_toolchain
@@ -38,6 +40,13 @@ class EmulatedRunner:
         self, manifest: Manifest, library: Path, weights: Path | None, emulator: Emulator
     ) -> ModelProcess:
         toolchain = find_toolchain(manifest.target)
+        if isinstance(manifest.target, MobileGpu) and not emulator.has_libc:
+            raise CompileError(
+                f"{manifest.target.name} needs the libc of its CPU to be emulated",
+                got=manifest.target.triple,
+                fix="install it (Debian: libc6-arm64-cross), or use a CPU of this machine:"
+                f' target="{manifest.target.name},cpu=host"',
+            )
         if emulator.has_libc:
             program, loaded = loading_driver(toolchain), library
         else:

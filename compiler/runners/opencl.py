@@ -17,7 +17,7 @@ from ..input_arrays import storage_dtype
 from ..manifest import Manifest
 from ..scratch_folder import ScratchFolder
 from .native import pointers
-from .session_status import session_refusal
+from .status import refusal
 
 _DEVICE = "PENJING_DEVICE"  # part of the name of the device to take
 
@@ -137,8 +137,8 @@ class OpenClRunner:
 
     def _check(self, function: str, status: int) -> None:
         if status:
-            name = self._manifest.name
-            raise session_refusal(f"{name}_{function}", status, self._text("message"))
+            message = self._text("message")
+            raise refusal(self._manifest.name, status, function=function, message=message)
 
     def _text(self, function: str) -> str:
         value = self._function(function, ctypes.c_char_p)(self._session)

@@ -1,0 +1,155 @@
+"""Models become OpenCL libraries that run on a device, and on the CPU where there is none."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import penjing
+from penjing.compiler.artifact import Artifact, load
+from penjing.compiler.errors import CompileError
+from penjing.compiler.library.elf import Elf
+from penjing.compiler.manifest import Manifest
+from penjing.targets import MobileGpu
+
+from .kernels import device
+
+
+class Small(nn.Module):
+    """Windows over images with borders, a part that is stored twice, outputs that are copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.depthwise = nn.Conv2d(8, 8, 5, padding=2, groups=8)
+        self.pool = nn.MaxPool2d(3, 2, 1)
+        self.linear = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = self.pool(self.depthwise(self.conv(x).relu()))
+        y = self.linear(x.mean((2, 3)))
+        return y, x, y.softmax(-1), y
+
+
+IMAGE = (2, 3, 9, 11)
+
+
+@pytest.fixture(scope="module")
+def small() -> Small:
+    torch.manual_seed(0)
+    return Small().eval()
+
+
+@pytest.fixture(scope="module")
+def artifact(small: Small) -> Artifact:
+    device()
+    return penjing.compile(small, (torch.zeros(IMAGE),), target="opencl", name="small")
+
+
+def check(artifact: Artifact, model: nn.Module, tolerance: float) -> None:
+    x = torch.randn(IMAGE)
+    with torch.no_grad():
+        expected = model(x)
+    for mine, right in zip(artifact.run(x), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(mine), right, atol=tolerance, rtol=tolerance)
+
+
+def test_a_device_computes_what_pytorch_does(artifact: Artifact, small: Small) -> None:
+    check(artifact, small, 1e-5)
+    assert artifact._opencl.is_on_device
+    assert "OpenCL" in artifact._opencl.device
+
+
+def test_a_saved_library_runs_and_keeps_its_facts(
+    artifact: Artifact, small: Small, tmp_path: Path
+) -> None:
+    artifact.save(tmp_path)
+    again = load(tmp_path)
+    assert again.manifest == artifact.manifest
+    assert isinstance(again.manifest.target, MobileGpu)
+    assert sorted(again.manifest.files) == [
+        "libsmall.a",
+        "libsmall.so",
+        "small.c",
+        "small.cl",
+        "small.h",
+    ]
+    check(again, small, 1e-5)
+
+
+def test_the_library_exports_its_functions_and_needs_no_opencl(artifact: Artifact) -> None:
+    elf = Elf.open(artifact.folder / "libsmall.so")
+    words = ("create", "run", "destroy", "message", "device", "on_device", "profile", "describe")
+    assert elf.exported() == {f"small_{word}" for word in words}
+    assert not any("OpenCL" in name for name in elf.needed())
+
+
+def test_calls_list_their_launches_without_borders(artifact: Artifact) -> None:
+    manifest = Manifest.read(artifact.folder / "small.json")
+    calls = manifest.calls
+    assert calls == artifact.manifest.calls
+    assert all(call.launches for call in calls)
+    assert not any("border" in call.ops for call in calls)
+    conv = next(call for call in calls if "aten.conv2d.default" in call.ops)
+    assert sum(launch.operations for launch in conv.launches) >= 2 * conv.macs
+    count = sum(len(call.launches) for call in calls)
+    assert f"{count} launches" in artifact.report.summary()
+
+
+def test_a_profile_has_every_launch(artifact: Artifact) -> None:
+    profile = artifact.profile(torch.randn(IMAGE))
+    launches = [launch for call in artifact.manifest.calls for launch in call.launches]
+    assert [row.launch for row in profile.launches] == launches
+    assert profile.total == sum(row.nanoseconds for row in profile.launches) > 0
+    assert "per byte" in str(profile)
+    assert "at best" not in str(profile)  # nothing is known about the device
+    content = json.loads(json.dumps(profile.to_json()))
+    assert content["launches"][0]["function"] == launches[0].function
+
+
+def test_a_header_compiles_as_c_and_cpp(artifact: Artifact, tmp_path: Path) -> None:
+    from penjing.compiler.toolchain import find_toolchain
+
+    toolchain = find_toolchain(artifact.manifest.target)
+    for language in ("c", "c++"):
+        text = '#include "small.h"\nint main(void) { return small_create(0, 0); }\n'
+        (tmp_path / "main.c").write_text(text)
+        flags = ["-x", language, "-Wall", "-Wextra", "-Werror", "-c", "main.c"]
+        toolchain.run([f"-I{artifact.folder}", *flags], tmp_path)
+
+
+def test_float16_is_stored_where_that_is_chosen(small: Small) -> None:
+    device()
+    half = penjing.compile(
+        small, (torch.zeros(IMAGE),), target="opencl", name="half", precision="float16"
+    )
+    check(half, small, 1e-2)
+    assert half.manifest.passes[-2]["name"] == "reduce-precision"
+    assert [entry.spec.dtype for entry in half.manifest.outputs] == ["float32"] * 4
+
+
+@pytest.mark.qemu
+def test_a_phone_without_opencl_runs_the_model_on_its_cpu(small: Small) -> None:
+    artifact = penjing.compile(small, (torch.zeros(IMAGE),), target="mali-g7x", name="phone")
+    check(artifact, small, 1e-2)  # float16 is the default there
+    with pytest.raises(CompileError, match="launches are timed in this process"):
+        artifact.profile(torch.zeros(IMAGE))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 2}, "is a GPU"),
+        ({"weights": "file"}, "is a GPU"),
+        ({"precision": "float8"}, "precision must be"),
+        ({"target": "x86-64-v3", "precision": "float16"}, "precision is chosen for mobile GPUs"),
+        ({"target": "opencl,cpu=cortex-m4"}, "no 64-bit CPU"),
+        ({"target": "opencl,cpu=armv7-a9"}, "no 64-bit CPU"),
+        ({"target": "arm-a72,cpu=arm-a53"}, "no mobile GPU"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        penjing.compile(nn.ReLU(), (torch.zeros(1),), **{"target": "opencl", **options})  # type: ignore[arg-type]
