@@ -15,6 +15,8 @@ _LOAD = 1.5  # of a vector, where multiplying and adding one takes 1
 _LOOP = 3.0  # around STEPS steps
 _ADDRESSES = 8  # registers for what is neither loaded nor summed
 _WAVES = 4  # of work-items for each compute unit: one loads while others compute
+_STORE = 3.0  # to finish a vector of a window: a bias, bounds
+_MOST_ROWS = 2  # of a window: more are seldom read again
 _PARTIAL = 1.1  # a tile that is cut off at the edge has code of its own
 
 
@@ -61,29 +63,33 @@ def _cost(target: MobileGpu, tile: tuple[int, int], rows: int, columns: int, oth
 
 
 @lru_cache(maxsize=4096)
-def window_tile(target: MobileGpu, slide: Slide, others: int) -> int:
-    """Neighboring positions of a row that one work-item computes.
+def window_tile(target: MobileGpu, above: Slide, last: Slide, others: int) -> tuple[int, int]:
+    """Rows and columns of neighboring positions that one work-item computes.
 
     Args:
         target: The GPU.
-        slide: How the window slides along the row.
-        others: Work-items for one position of a row.
+        above: How the window slides from row to row.
+        last: How it slides along the row.
+        others: Work-items for one position.
     """
     lanes = target.vector_bits // 32
+    taps = above.taps * last.taps
 
-    def cost(columns: int) -> float:
-        loads = _LOAD * (slide.inputs(columns) + slide.taps)
-        items = -(-slide.outputs // columns) * others
-        partial = _PARTIAL if slide.outputs % columns else 1.0
-        step = loads + columns * slide.taps + _LOOP
+    def cost(tile: tuple[int, int]) -> float:
+        rows, columns = tile
+        loads = above.inputs(rows) * last.inputs(columns) + taps
+        items = -(-above.outputs // rows) * -(-last.outputs // columns) * others
+        partial = _PARTIAL if above.outputs % rows or last.outputs % columns else 1.0
+        step = rows * columns * (taps + _STORE) + _LOAD * loads + _LOOP
         return max(items, _full(target)) * step * partial
 
     fitting = [
-        columns
-        for columns in range(1, min(slide.outputs, 8) + 1)
-        if lanes * (columns + slide.inputs(columns) + 1) + _ADDRESSES <= target.registers
+        (rows, columns)
+        for rows in range(1, min(above.outputs, _MOST_ROWS) + 1)
+        for columns in range(1, min(last.outputs, 8) + 1)
+        if lanes * (rows * columns + last.inputs(columns) + 1) + _ADDRESSES <= target.registers
     ]
-    return min(fitting or [1], key=cost)
+    return min(fitting or [(1, 1)], key=cost)
 
 
 def _full(target: MobileGpu) -> int:

@@ -1,8 +1,8 @@
 """Windows that slide over each channel by itself: depthwise convolutions and pooling.
 
-A work-item has one vector of channels of some neighboring positions; what several of its taps read
-is loaded once. Neighboring work-items take neighboring channels. Taps are straight code along the
-last axis, and along the others a loop where there would be too many.
+A work-item has one vector of channels of some neighboring positions, in one row or two; what
+several of its taps read is loaded once. Neighboring work-items take neighboring channels. Taps are
+straight code along the last axis, and along the others a loop where there would be too many.
 """
 
 import math
@@ -23,7 +23,7 @@ from ..target import Target
 from .tiles import window_tile
 
 TEMPLATES = ("depthwise", "window")
-_MOST_PRODUCTS = 64  # of a work-item as straight code
+_MOST_PRODUCTS = 80  # of a work-item as straight code
 
 
 def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str]:
@@ -41,12 +41,16 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
     loops = sch.get_loops(tail)
     batch, space, o = loops[: -len(slides) - 1], loops[-len(slides) - 1 : -1], loops[-1]
     channels, vector = split_tile(sch, o, lanes, hint=PEEL_LANES)
-    others = math.prod(int(sch.get(loop).extent) for loop in (*batch, *space[:-1], channels))
-    column_tiles, columns = split_tile(sch, space[-1], window_tile(target, slides[-1], others))
-    sch.reorder(*batch, *space[:-1], column_tiles, channels, columns, vector)
+    others = math.prod(int(sch.get(loop).extent) for loop in (*batch, *space[:-2], channels))
+    above = slides[-2] if len(slides) > 1 else Slide(1, 1, 1, 1)
+    tile = window_tile(target, above, slides[-1], others)
+    sizes = (*(1 for _ in slides[:-2]), *tile[-len(slides) :])
+    pairs = [split_tile(sch, loop, size) for loop, size in zip(space, sizes, strict=True)]
+    outer, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    sch.reorder(*batch, *outer, channels, *inner, vector)
     sch.compute_at(stage.block, channels, preserve_unit_loops=True)
     sch.set_scope(stage.block, 0, "local")
-    straight_code(sch, [columns], vector)
+    straight_code(sch, inner, vector)
     _accumulate(sch, stage, slides)
     return {stage.name, stage_of(sch, tail).name}
 
@@ -56,8 +60,8 @@ def _accumulate(sch: Any, stage: Stage, slides: tuple[Slide, ...]) -> None:
     count = len(stage.reduce_axes)
     loops = sch.get_loops(stage.block)
     taps, (*space, vector) = loops[-count:], loops[-count - len(stage.axes) : -count]
-    columns = int(sch.get(space[-1]).extent)
-    products = [columns * math.prod(s.taps for s in slides[axis:]) for axis in range(len(slides))]
+    outputs = math.prod(int(sch.get(loop).extent) for loop in space)
+    products = [outputs * math.prod(s.taps for s in slides[axis:]) for axis in range(len(slides))]
     rolled = sum(1 for number in products if number > _MOST_PRODUCTS)
     order = [*taps[:-1], *space, taps[-1]]
     sch.reorder(*order, vector)
