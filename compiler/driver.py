@@ -167,7 +167,7 @@ def _to_library(
     with clock.stage("codegen"):
         machine_code = compile_kernels(list(lowered.kernels.values()), device)
     with clock.stage("link"):
-        if lowered.device_kernels:
+        if isinstance(device, MobileGpu):
             from .opencl_library.build import build_opencl_library
 
             return build_opencl_library(

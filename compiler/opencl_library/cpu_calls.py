@@ -16,7 +16,8 @@ static int cpu_run(const void *const *inputs, void *const *outputs, void *arena,
         return PENJING_SMALL_ARENA;
     for (uint32_t call = 0; call < {calls}u; call++)
         cpu_call(call, inputs, outputs, arena);
-{copies}    return PENJING_OK;
+    copy_outputs(inputs, outputs, arena);
+    return PENJING_OK;
 }}
 """
 
@@ -40,8 +41,7 @@ def emit_cpu_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> 
         "static void cpu_call(uint32_t call, const void *const *inputs, void *const *outputs,",
         "                     unsigned char *arena)",
         "{",
-        f"    const unsigned char *weights = {_weights(lowered, constants)};",
-        "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
+        *_start(lowered, constants),
         "    switch (call) {",
     ]
     steps = steps_of(lowered)
@@ -50,13 +50,28 @@ def emit_cpu_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> 
         for call in step.calls:
             lines += call_statement(_of_cpu(call, lowered), places)
         lines.append("        break;")
-    copies = ""
+    lines += ["    }", "}", "", *_copies(lowered, plan, places)]
+    return "\n".join([*lines, _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(steps))])
+
+
+def _copies(lowered: Lowered, plan: MemoryPlan, places: Places) -> list[str]:
+    """The static function `copy_outputs`: outputs that no kernel writes in place."""
+    lines = [
+        "static void copy_outputs(const void *const *inputs, void *const *outputs,",
+        "                         unsigned char *arena)",
+        "{",
+        *_start(lowered, places.constants),
+    ]
     for name, position in plan.copies:
         size = lowered.values[name].spec.nbytes
-        copies += f"    memcpy(outputs[{position}], {places.find(name)}, {size});\n"
-    run = _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(steps), copies=copies)
-    return "\n".join([*lines, "    }", "}", "", run])
+        lines.append(f"    memcpy(outputs[{position}], {places.find(name)}, {size});")
+    return [*lines, "}", ""]
 
 
-def _weights(lowered: Lowered, constants: Constants) -> str:
-    return f"{lowered.name}_weights" if constants.data else "NULL"
+def _start(lowered: Lowered, constants: Constants) -> list[str]:
+    """What the macros of `Places` need, none of which a function has to use."""
+    weights = f"{lowered.name}_weights" if constants.data else "NULL"
+    return [
+        f"    const unsigned char *weights = {weights};",
+        "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
+    ]

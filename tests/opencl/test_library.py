@@ -130,6 +130,41 @@ def test_float16_is_stored_where_that_is_chosen(small: Small) -> None:
     assert [entry.spec.dtype for entry in half.manifest.outputs] == ["float32"] * 4
 
 
+class Corners(nn.Module):
+    """Outputs that no kernel writes: an input, a weight, nothing at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return x, self.weight, x[:0], x.sum()
+
+
+@pytest.mark.parametrize("model", [Corners(), nn.Identity()])
+def test_outputs_that_no_kernel_writes(model: nn.Module) -> None:
+    device()
+    x = torch.randn(3, 4)
+    artifact = penjing.compile(model, (x,), target="opencl", name="corners")
+    expected = model(x)
+    rights = expected if isinstance(expected, tuple) else (expected,)
+    for mine, right in zip(artifact.run(x), rights, strict=True):
+        torch.testing.assert_close(torch.from_numpy(mine), right.detach())
+    assert artifact._opencl.is_on_device
+
+
+def test_a_device_without_float16_arithmetic_leaves_the_model_to_the_cpu() -> None:
+    if "cl_khr_fp16" in device().extensions:
+        pytest.skip("the device has float16 arithmetic")
+    model, x = nn.Linear(7, 5).eval(), torch.randn(3, 7)
+    half = {"precision": "float16", "half": "arithmetic"}
+    artifact = penjing.compile(model, (x,), target="opencl", name="narrow", **half)  # type: ignore[arg-type]
+    with pytest.warns(RuntimeWarning, match=r"narrow runs on the CPU: .* lacks cl_khr_fp16"):
+        (mine,) = artifact.run(x)
+    torch.testing.assert_close(torch.from_numpy(mine), model(x).detach(), atol=1e-2, rtol=1e-2)
+    assert artifact._opencl.device == "cpu"
+
+
 @pytest.mark.qemu
 def test_a_phone_without_opencl_runs_the_model_on_its_cpu(small: Small) -> None:
     artifact = penjing.compile(small, (torch.zeros(IMAGE),), target="mali-g7x", name="phone")
