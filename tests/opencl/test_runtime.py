@@ -1,6 +1,7 @@
 """The run time in C: which device it takes, when the CPU runs instead, and its statuses."""
 
 import ctypes
+import re
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from .runtime_library import (
     COUNT,
     CPU_ONLY,
     DEVICE_ONLY,
+    HERE,
     MISALIGNED_INPUT,
     MISALIGNED_OUTPUT,
     NO_CPU,
@@ -22,6 +24,7 @@ from .runtime_library import (
     OK,
     OUT_OF_MEMORY,
     OVERLAP,
+    RUNTIME,
     UNSUPPORTED,
     WRONG_RESULTS,
     Arrays,
@@ -297,3 +300,13 @@ def test_failures_belong_to_their_thread(fake: Fake) -> None:
             thread.join()
     assert all(text.endswith(f"named {name.decode()}") for name, text in messages.items())
     assert len(messages) == 2
+
+
+def test_the_page_of_the_c_interface_has_every_status_and_field() -> None:
+    header = (RUNTIME / "session.h").read_text()
+    page = (HERE.parents[1] / "docs" / "c_abi.md").read_text()
+    statuses = re.findall(r"(PENJING_\w+) = (3[2-9]|4\d)\b", header)
+    assert len(statuses) == 9
+    assert all(f"| {code} | `{name}` |" in page for name, code in statuses)
+    assert all(f"| `{field}` |" in page for field, _ in Config._fields_)
+    assert all(re.search(rf"\b{field};", header) for field, _ in Config._fields_)
