@@ -1,4 +1,7 @@
-"""OpenCL from Python, enough to run one kernel after the other on numpy arrays."""
+"""OpenCL from Python, enough to run one kernel after the other on numpy arrays.
+
+Nothing else is imported: it also runs where a checker of kernels has a compiler of its own.
+"""
 
 import ctypes
 import ctypes.util
@@ -8,25 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from penjing.targets.opencl.kernel import DeviceKernel, Launch
-from penjing.targets.opencl.preamble import preamble
-
 _READ_WRITE, _COPY = 1, 32  # CL_MEM_READ_WRITE, CL_MEM_COPY_HOST_PTR
 _ANY_DEVICE, _BUILD_LOG, _EXTENSIONS = 0xFFFFFFFF, 0x1183, 0x1030
 _POINTERS = (
     *("clCreateContext", "clCreateCommandQueue", "clCreateProgramWithSource"),
     *("clCreateKernel", "clCreateBuffer"),
 )
-_BYTES = {
-    "int8": 1,
-    "uint8": 1,
-    "bool": 1,
-    "int16": 2,
-    "float16": 2,
-    "bfloat16": 2,
-    "int32": 4,
-    "float32": 4,
-}
 Array = np.ndarray[Any, Any]
 
 
@@ -54,13 +44,6 @@ def find_device() -> "Device | None":
         if status == 0 and found.value:
             return Device(library, handle)
     return None
-
-
-def source_of(kernels: Iterable[DeviceKernel]) -> str:
-    """Kernels, and before them the functions that they call."""
-    made = list(kernels)
-    helpers = frozenset().union(*(kernel.helpers for kernel in made))
-    return "\n".join([preamble(helpers), *(kernel.source for kernel in made)])
 
 
 class Device:
@@ -109,35 +92,30 @@ class Device:
 
     def run(
         self,
-        kernel: DeviceKernel,
+        program: ctypes.c_void_p,
+        launches: Iterable[Any],
         arrays: Sequence[Array],
-        *,
-        offsets: Sequence[int] = (),
-        program: ctypes.c_void_p | None = None,
+        starts: Sequence[int],
     ) -> list[Array]:
-        """The arrays after the kernel's launches.
+        """The arrays after launches of a program.
 
         Args:
-            kernel: What to run; its workspaces come after the arrays.
-            arrays: What it reads and writes, of any dtype.
-            offsets: Elements into each array where the kernel's value begins.
-            program: What `build` made of a text with the kernel in it, if there is one already.
+            program: What `build` gave.
+            launches: As targets/opencl/kernel.py has them.
+            arrays: What they read and write, of any dtype.
+            starts: Elements into each array where the kernels' values begin.
         """
-        built = program or self.build(source_of([kernel]))
-        scratch = [
-            np.zeros(count * _BYTES.get(dtype, 8), "uint8") for count, dtype in kernel.workspaces
-        ]
-        values = [*arrays, *scratch]
-        starts = [*(offsets or [0 for _ in arrays]), *(0 for _ in scratch)]
-        buffers = [self._buffer(value) for value in values]
-        for launch in kernel.launches:
-            self._launch(built, launch, buffers, starts)
-        results = [self._read(*pair) for pair in zip(buffers, values, strict=True)]
+        buffers = [self._buffer(array) for array in arrays]
+        for launch in launches:
+            self._launch(program, launch, buffers, starts)
+        results = [self._read(*pair) for pair in zip(buffers, arrays, strict=True)]
         for buffer in buffers:
             self._library.clReleaseMemObject(buffer)
-        if program is None:
-            self._library.clReleaseProgram(built)
-        return results[: len(arrays)]
+        return results
+
+    def release(self, program: ctypes.c_void_p) -> None:
+        """Give a program up."""
+        self._library.clReleaseProgram(program)
 
     def _buffer(self, value: Array) -> ctypes.c_void_p:
         """A buffer with the array in it; one element if it has none."""
@@ -168,7 +146,7 @@ class Device:
     def _launch(
         self,
         program: ctypes.c_void_p,
-        launch: Launch,
+        launch: Any,
         buffers: Sequence[ctypes.c_void_p],
         starts: Sequence[int],
     ) -> None:

@@ -4,22 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 from tvm import tirx
 
 from penjing.targets.opencl.kernel import DeviceKernel, Launch
 from penjing.targets.opencl.print_kernel import KernelText, print_kernel
-from tests.opencl.device import Device, find_device
-
-Array = np.ndarray[Any, Any]
-
-
-def device() -> Device:
-    """The device that tests run on; skips the test if there is none."""
-    found = find_device()
-    if found is None:
-        pytest.skip("needs an OpenCL device (pocl-opencl-icd)")
-    return found
+from tests.opencl.device import Array
+from tests.opencl.runs import run_kernel
 
 
 def buffer(name: str, size: int, dtype: str = "float32", scope: str = "global") -> Any:
@@ -59,7 +49,6 @@ def run(
     body: Any, read: Sequence[Any], written: Sequence[Any], ids: Any, *arrays: Array, **options: Any
 ) -> list[Array]:
     """What the kernel leaves in the buffers that it writes, which begin as zeros."""
-    where = device()
     text = printed(body, read, written, ids, **options)
     results = [np.zeros(int(each.ty.shape[0]), _numpy_name(each)) for each in written]
     items = [extent for _, _, extent in ids] + [1] * (3 - len(ids))
@@ -69,7 +58,7 @@ def run(
     kernel = DeviceKernel(
         source=text.text, launches=(launch,), workspaces=(), inplace=(), helpers=text.helpers
     )
-    return where.run(kernel, [*arrays, *results])[len(read) :]
+    return run_kernel(kernel, [*arrays, *results])[len(read) :]
 
 
 def _numpy_name(each: Any) -> str:

@@ -12,7 +12,7 @@ from penjing.compiler.ir.tensor_spec import TensorSpec
 from penjing.targets.mobile_gpus import MobileGpu
 from penjing.targets.opencl.lower import lower_device_kernel
 from tests.lowering import harness
-from tests.opencl.kernels import device
+from tests.opencl.runs import run_kernel
 
 FENCE = 4096  # bytes of a known value on both sides of what a kernel writes
 _VALUE = 0xA5
@@ -37,7 +37,7 @@ def execute(
     arrays += [np.full(spec.nbytes + 2 * FENCE, _VALUE, "uint8") for spec in written]
     sizes = [torch.empty((), dtype=spec.torch_dtype).element_size() for spec in written]
     offsets = [*(0 for _ in inputs), *(FENCE // size for size in sizes)]
-    results = device().run(kernel, arrays, offsets=offsets)[len(inputs) :]
+    results = run_kernel(kernel, arrays, offsets)[len(inputs) :]
     return [_inside(result, spec) for result, spec in zip(results, written, strict=True)]
 
 

@@ -1,23 +1,19 @@
 """Whole lowered programs on an OpenCL device, one buffer for every value."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from penjing.compiler.lowering.program import Lowered
-from tests.opencl.device import Device, source_of
+from tests.opencl.device import Array
+from tests.opencl.runs import device, run_kernel, source_of
 
-Array = np.ndarray[Any, Any]
 
-
-def run_lowered(
-    lowered: Lowered, inputs: Sequence[torch.Tensor], device: Device
-) -> list[torch.Tensor]:
+def run_lowered(lowered: Lowered, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The outputs of a program whose every call runs on the device."""
     values = _storage(lowered, inputs)
-    program = device.build(source_of(lowered.device_kernels.values()))
+    program = device().build(source_of(lowered.device_kernels.values()))
     for call in lowered.calls:
         if call.kernel not in lowered.device_kernels:
             continue  # the CPU's alone: a device writes borders with what they are around
@@ -25,7 +21,7 @@ def run_lowered(
         names = [lowered.storage_of(name) for name in call.arguments]
         given = [values[name] for name in names[: len(call.reads) + len(call.writes)]]
         offsets = call.offsets[: len(given)]
-        results = device.run(kernel, given, offsets=offsets, program=program)
+        results = run_kernel(kernel, given, offsets, program)
         for name, result in zip(names, results, strict=False):
             if lowered.values[name].data is None:
                 values[name] = result

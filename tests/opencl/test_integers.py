@@ -9,7 +9,6 @@ from penjing.compiler.lowering.lower import lower
 from penjing.compiler.pass_manager import optimize
 from penjing.passes.pipeline import cpu_pipeline
 from penjing.targets.opencl.words import Kind, kind_of
-from tests.opencl.kernels import device
 from tests.opencl.programs import run_lowered
 from tests.quantization.networks import NETWORKS
 from tests.quantization.test_libraries import integers_of
@@ -37,5 +36,5 @@ def test_devices_give_the_bytes_of_pytorch(kind: Kind, name: str) -> None:
         wanted = program.run(given)
         wanted = wanted if isinstance(wanted, torch.Tensor) else wanted[0]
         assert wanted.dtype == torch.int8
-        found = run_lowered(lowered, [given], device())[0]
+        found = run_lowered(lowered, [given])[0]
         np.testing.assert_array_equal(found.numpy(), wanted.numpy())
