@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from tvm import te, tirx
 
+from ....targets.mobile_gpus import MobileGpu
 from ...errors import CompileError
 from ...ir.tensor_spec import TensorSpec
 from ..builder import KernelBuilder
 from ..registry import lowers
 from .attention_head import Head
 from .attention_rows import RowBlocks
+from .attention_stages import StagedAttention
 from .attention_step import Steps, suits
 from .gemm import accumulator
 from .indices import Index, broadcast_place, shape_of, unflatten_index
@@ -45,10 +47,21 @@ def attention(
     """
     if dropout_p:
         raise CompileError("attention with dropout is random", fix="call model.eval()")
-    depth = int(query.shape[-1])
+    scale = 1 / math.sqrt(int(query.shape[-1])) if scale is None else scale
+    if isinstance(kernel.target, MobileGpu):
+        return StagedAttention(
+            query=query,
+            key=key,
+            value=value,
+            mask=attn_mask,
+            scale=scale,
+            is_causal=is_causal,
+            repeat=out.shape[-3] // int(key.shape[-3]) if enable_gqa else 1,
+            out=out,
+        ).result(kernel)
     heads = _Heads(
         (query, key, value, attn_mask),
-        scale=1 / math.sqrt(depth) if scale is None else scale,
+        scale=scale,
         is_causal=is_causal,
         repeats=enable_gqa,
         out=out,
