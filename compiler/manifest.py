@@ -161,7 +161,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
 
 
 def _target_from_json(content: Mapping[str, Any]) -> Target:
-    kinds = {"gcc_flags": Microcontroller, "compute_units": MobileGpu}
+    kinds: dict[str, type[Target]] = {"gcc_flags": Microcontroller, "compute_units": MobileGpu}
     kind = next((kind for field, kind in kinds.items() if field in content), Target)
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in content.items()

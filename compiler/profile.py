@@ -113,5 +113,6 @@ class Profile:
 
 
 def _estimate(launch: Launch, target: Target) -> Estimate | None:
-    is_known = isinstance(target, MobileGpu) and target.gflops > 0 and target.bandwidth > 0
-    return estimate_launch(launch, target) if is_known else None
+    if isinstance(target, MobileGpu) and target.gflops and target.bandwidth:
+        return estimate_launch(launch, target)
+    return None

@@ -7,6 +7,7 @@ assembly that may touch memory keeps its order of loads and stores; computations
 
 from typing import Any
 
+import tvm_ffi
 from tvm import ir, tirx
 
 from .stages import collect
@@ -25,10 +26,23 @@ def keep_order() -> Any:
     return tirx.Evaluate(tirx.call_extern("int32", _NAME))
 
 
+def without_order(body: Any) -> Any:
+    """A statement whose loads and stores may move, for compilers that are no LLVM."""
+
+    def drop(statement: Any) -> Any:
+        return tirx.Evaluate(tirx.const(0, "int32")) if _keeps_order(statement.value) else statement
+
+    return tvm_ffi.structural_map(body, (tirx.Evaluate, drop))
+
+
+def _keeps_order(value: Any) -> bool:
+    name = value.args[0] if isinstance(value, ir.Call) and value.args else None
+    return isinstance(name, ir.StringImm) and name.value == _NAME
+
+
 def define_order(func: Any) -> Any:
     """Give LLVM the definition of what `keep_order` calls, if the function does."""
-    firsts = (call.args[0] for call in collect(func.body, ir.Call) if call.args)
-    if not any(isinstance(name, ir.StringImm) and name.value == _NAME for name in firsts):
+    if not any(map(_keeps_order, collect(func.body, ir.Call))):
         return func
     definition = ir.StringImm(_DEFINITION)
     body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", definition, func.body)

@@ -13,6 +13,7 @@ from ..cpu.codegen import hoist_allocations, llvm_target, own_pass, to_loops
 from ..cpu.flatten import flatten_buffers
 from ..cpu.half_storage import HALF_DTYPES, compute_in_float32
 from ..cpu.lets import lets_to_registers, with_own_variables
+from ..cpu.memory_order import without_order
 from ..cpu.peel import peel_last_iterations
 from ..cpu.stages import collect
 from ..cpu.threads import part_scratch
@@ -58,7 +59,7 @@ def lower_device_kernel(
         "words": kind_of(target),
         "half_arithmetic": half_arithmetic,
     }
-    found = nests(lowered.body)
+    found = nests(without_order(lowered.body))
     for place, border in borders.items():
         add_border(found, lowered.params[place], border)
     made = [

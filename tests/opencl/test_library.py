@@ -14,7 +14,7 @@ from penjing.compiler.library.elf import Elf
 from penjing.compiler.manifest import Manifest
 from penjing.targets import MobileGpu
 
-from .kernels import device
+from .runs import device
 
 
 class Small(nn.Module):
