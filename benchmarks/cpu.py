@@ -141,7 +141,9 @@ def parse_measuring(description: str | None, runtimes: Sequence[str] = RUNTIMES)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=runtimes, help="runtimes (default: all)")
     parser.add_argument("--python", nargs="+", default=[], help="other interpreters with runtimes")
-    parser.add_argument("--cache", type=Path, default=_cache(), help="folder of converted networks")
+    parser.add_argument(
+        "--cache", type=Path, default=cache_folder(), help="folder of converted networks"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also save the numbers")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also save the tables")
     found = vars(parser.parse_args())
@@ -154,7 +156,8 @@ def parse_measuring(description: str | None, runtimes: Sequence[str] = RUNTIMES)
     return Options(**found)
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where converted networks are kept unless told otherwise."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "penjing" / "benchmarks"
 

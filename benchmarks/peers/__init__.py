@@ -4,7 +4,7 @@ A runtime may be in the environment of another interpreter; nothing here imports
 part that compiles for it.
 """
 
-from .process import Peer, prepare, runtime_version
+from .process import ROOT, Peer, prepare, runtime_version
 
 RUNTIMES = (
     "penjing",
@@ -17,4 +17,7 @@ RUNTIMES = (
     "inductor",
 )
 
-__all__ = ["RUNTIMES", "Peer", "prepare", "runtime_version"]
+# On devices, beside the CPU's: benchmarks/gpu.py.
+GPU_RUNTIMES = ("penjing-opencl", "penjing-fallback", "penjing", "ncnn-vulkan", "tvm-opencl")
+
+__all__ = ["GPU_RUNTIMES", "ROOT", "RUNTIMES", "Peer", "prepare", "runtime_version"]

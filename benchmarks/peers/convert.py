@@ -116,6 +116,18 @@ def _keep(model: nn.Module, inputs: Inputs, folder: Path) -> None:
     """Torch runs the model itself."""
 
 
+def _to_tvm_opencl(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    from .tvm_opencl import convert
+
+    convert(model, inputs, folder)
+
+
+def _to_penjing_opencl(model: nn.Module, inputs: Inputs, folder: Path) -> None:
+    import penjing
+
+    penjing.compile(model, inputs, target="opencl").save(folder)
+
+
 def _to_penjing(threads: int, *, int8: bool = False) -> Callable[[nn.Module, Inputs, Path], None]:
     def convert(model: nn.Module, inputs: Inputs, folder: Path) -> None:
         import penjing
@@ -140,6 +152,10 @@ CONVERTERS: dict[str, Callable[[nn.Module, Inputs, Path], None]] = {
     "litert": _to_litert,
     "eager": _keep,
     "inductor": _keep,
+    "penjing-opencl": _to_penjing_opencl,
+    "penjing-fallback": _to_penjing_opencl,
+    "tvm-opencl": _to_tvm_opencl,
+    "ncnn-vulkan": _to_ncnn,
 }
 
 INT8: dict[str, Callable[[nn.Module, Inputs, Path], None]] = {

@@ -23,6 +23,10 @@ _MODULES = {
     "litert": (["ai_edge_litert"], ["litert_torch"]),
     "eager": (["torch"], ["torch"]),
     "inductor": (["torch"], ["torch"]),
+    "penjing-opencl": (["penjing"], ["penjing"]),
+    "penjing-fallback": (["penjing"], ["penjing"]),
+    "tvm-opencl": (["tvm"], ["torch", "tvm"]),
+    "ncnn-vulkan": (["ncnn"], ["torch", "pnnx"]),
 }
 _SOURCES = ("networks.py", "gpt2.py", "layers.py", "peers/quantize.py")
 _CONVERSIONS = "1"  # other files after a change in convert.py: another number
@@ -37,6 +41,7 @@ class Peer:
         threads: Of one inference.
         cores: What it may run on.
         pythons: Interpreters, of which the first that has the runtime is used.
+        root: Where this project is; another commit may be measured.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Peer:
         threads: int,
         cores: Sequence[int],
         pythons: Sequence[str],
+        root: Path = ROOT,
     ) -> None:
         python = find_python(pythons, _MODULES[runtime][0])
         assert python is not None, runtime
@@ -58,7 +64,7 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd=ROOT,
+            cwd=root,
             env=environment,
         )
         self.facts = {"refused": "", **self._read()}
@@ -85,7 +91,12 @@ class Peer:
 
 
 def prepare(
-    runtime: str, network: str, threads: int, cache_folder: Path, pythons: Sequence[str]
+    runtime: str,
+    network: str,
+    threads: int,
+    cache_folder: Path,
+    pythons: Sequence[str],
+    root: Path = ROOT,
 ) -> tuple[Path, str]:
     """The folder with the network converted for a runtime, and the reason if there is none.
 
@@ -96,12 +107,11 @@ def prepare(
     folder = cache_folder / f"{network}-{_key()}" / _folder_name(runtime, threads, run_with)
     if run_with is None or convert_with is None:
         return folder, "not installed"
-    if runtime == "penjing":
+    if _is_own(runtime):
         shutil.rmtree(folder, ignore_errors=True)
     if not (folder / "network").exists():
-        _convert(
-            convert_with, folder, network, f"penjing-{threads}" if runtime == "penjing" else runtime
-        )
+        converter = f"penjing-{threads}" if runtime == "penjing" else runtime
+        _convert(convert_with, folder, network, converter, root)
     refused = folder / "refused"
     return folder, refused.read_text() if refused.exists() else ""
 
@@ -113,20 +123,24 @@ def _to_convert(runtime: str, network: str) -> Sequence[str]:
     return [*modules, "onnxruntime"] if quantizes else modules
 
 
-def _convert(python: str, folder: Path, network: str, converter: str) -> None:
+def _convert(python: str, folder: Path, network: str, converter: str, root: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [python, "-m", "benchmarks.peers.convert", converter, network, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         (folder / "refused").write_text(last[:160])
     (folder / "network").write_text(network)  # last: the folder is whole
 
 
+def _is_own(runtime: str) -> bool:
+    return runtime.startswith("penjing")
+
+
 def _folder_name(runtime: str, threads: int, python: str | None) -> str:
-    if runtime == "penjing":
-        return f"penjing-{threads}"
+    if _is_own(runtime):
+        return f"{runtime}-{threads}"
     return f"{runtime}-{runtime_version(runtime, [python] if python else [])}"
 
 

@@ -6,6 +6,7 @@ outputs of the last. Loading, the inputs and the threads are set before.
 
 import ctypes
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,22 @@ def openvino(folder: Path, inputs: Arrays, threads: int) -> Session:
 
 def ncnn(folder: Path, inputs: Arrays, threads: int) -> Session:
     """In float32: reduced precision of storage and arithmetic is off."""
+    return _ncnn(folder, inputs, threads, vulkan=False)
+
+
+def ncnn_vulkan(folder: Path, inputs: Arrays, threads: int) -> Session:
+    """The same on the first Vulkan device."""
+    return _ncnn(folder, inputs, threads, vulkan=True)
+
+
+def _ncnn(folder: Path, inputs: Arrays, threads: int, *, vulkan: bool) -> Session:
     import ncnn as library
 
+    if vulkan and not library.get_gpu_count():
+        raise RuntimeError("no Vulkan device")
     net = library.Net()
     options = net.opt
-    options.num_threads, options.use_vulkan_compute = threads, False
+    options.num_threads, options.use_vulkan_compute = threads, vulkan
     options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
     options.use_bf16_storage = options.use_bf16_packed = False
     if net.load_param(str(folder / "model.param")) or net.load_model(str(folder / "model.bin")):
@@ -177,6 +189,46 @@ def _torch(folder: Path, inputs: Arrays, threads: int, *, compiled: bool) -> Ses
     return run, lambda: [tensor.numpy() for tensor in outputs]
 
 
+def penjing_opencl(folder: Path, inputs: Arrays, threads: int) -> Session:
+    """The library for GPUs on the first OpenCL device, or that of $PENJING_DEVICE."""
+    return _on_device(folder, inputs, runs=1)
+
+
+def penjing_fallback(folder: Path, inputs: Arrays, threads: int) -> Session:
+    """The same library on the CPU, as it does where there is no device."""
+    return _on_device(folder, inputs, runs=2)
+
+
+def _on_device(folder: Path, inputs: Arrays, *, runs: int) -> Session:
+    from penjing.compiler.runners.opencl import Config
+
+    manifest = json.loads((folder / "model.json").read_text())
+    library = ctypes.CDLL(str(folder / "libmodel.so"))
+    library.model_message.restype = ctypes.c_char_p
+    size, name = ctypes.sizeof(Config), os.environ.get("PENJING_DEVICE", "").encode()
+    config = Config(size=size, runs=runs, any_device=1, device=name or None)
+    session = ctypes.c_void_p()
+    if library.model_create(ctypes.byref(config), ctypes.byref(session)):
+        raise RuntimeError(library.model_message(session).decode())
+    outputs = [np.empty(entry["shape"], entry["dtype"]) for entry in manifest["outputs"]]
+    arguments = session, _pointers(inputs), _pointers(outputs)
+    keep = inputs
+
+    def run() -> None:
+        status = library.model_run(*arguments)
+        assert status == 0 and keep, status
+
+    return run, lambda: outputs
+
+
+def tvm_opencl(folder: Path, inputs: Arrays, threads: int) -> Session:
+    """TVM's kernels on the first OpenCL device, or that of $PENJING_DEVICE."""
+    from .opencl import Device
+    from .tvm_opencl import session
+
+    return session(folder, inputs, Device(os.environ.get("PENJING_DEVICE", "")))
+
+
 def _pointers(arrays: Arrays) -> Any:
     return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
 
@@ -205,4 +257,8 @@ SESSIONS: dict[str, Callable[[Path, Arrays, int], Session]] = {
     "litert": litert,
     "eager": eager,
     "inductor": inductor,
+    "penjing-opencl": penjing_opencl,
+    "penjing-fallback": penjing_fallback,
+    "tvm-opencl": tvm_opencl,
+    "ncnn-vulkan": ncnn_vulkan,
 }
