@@ -451,7 +451,7 @@ static void execute(const struct opaque_kernel *kernel)
 {
     static const int places[] = {0, 0, 1, 1, 2}; /* of what is written, or the second input */
     float *first = floats(kernel, 0), *last = floats(kernel, places[kernel->parameters]);
-    float near = told("rounds") ? 1.0001f : 1.0f;
+    float near = told("rounds_coarsely") ? 1.02f : told("rounds") ? 1.001f : 1.0f;
     int turn = kernel->name[1] == 'q' ? ++squares : 0;
     for (int i = 0; i < COUNT; i++)
         switch (kernel->name[1]) {

@@ -102,9 +102,19 @@ def test_a_device_that_is_unstable_is_replaced_by_the_cpu(fake: Fake) -> None:
         assert not session.on_device
 
 
-def test_rounding_is_not_an_error(fake: Fake) -> None:
-    with fake.told("rounds"), fake_session(fake) as session:
-        assert session.on_device
+@pytest.mark.parametrize(
+    ("words", "extensions", "is_right"),
+    [
+        ("rounds", "", True),
+        ("rounds_coarsely", "", False),
+        ("rounds_coarsely has_fp16", "cl_khr_fp16", True),
+        ("wrong_float has_fp16", "cl_khr_fp16", False),
+    ],
+)
+def test_rounding_is_not_an_error(fake: Fake, words: str, extensions: str, is_right: bool) -> None:
+    """Programs that compute in float16 may round more."""
+    with fake.told(words), fake_session(fake, extensions=extensions) as session:
+        assert session.on_device == is_right
 
 
 def test_no_opencl_library() -> None:

@@ -151,7 +151,8 @@ static int compare(penjing_session *s, const sides *sides, uint32_t call, int ru
     uint32_t count = results_of(s->model, call, &results);
     for (size_t i = 0, at = 0; i < count; at += results[i++].bytes) {
         difference found;
-        if (find_difference(results[i].dtype, find(sides, &results[i]), sides->got + at,
+        double allowed = tolerance(s->model, results[i].dtype);
+        if (find_difference(results[i].dtype, allowed, find(sides, &results[i]), sides->got + at,
                             results[i].bytes, &found))
             return fail(&s->message, PENJING_WRONG_RESULTS,
                         "%s computes %s wrong (call %u, run %d): element %zu is %g, not %g",

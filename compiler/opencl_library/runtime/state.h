@@ -101,16 +101,19 @@ void release_program(penjing_session *s);
 
 /* buffers.c */
 int create_buffers(penjing_session *s);
+void release_buffers(penjing_session *s);
+void release_buffer(penjing_session *s, cl_mem memory);
+int write_buffer(penjing_session *s, cl_mem memory, size_t at, size_t bytes, const void *host);
+int read_buffer(penjing_session *s, cl_mem memory, size_t at, size_t bytes, void *host);
+
+/* bindings.c */
 int bind_arguments(penjing_session *s);
 int bind_inputs(penjing_session *s, const void *const *inputs);
 int bind_outputs(penjing_session *s, void *const *outputs);
 int bind_own_buffers(penjing_session *s);
 int fetch_outputs(penjing_session *s, void *const *outputs);
 void release_shared(penjing_session *s);
-void release_buffers(penjing_session *s);
 cl_mem bound_buffer(const penjing_session *s, unsigned place, unsigned index);
-int write_buffer(penjing_session *s, cl_mem memory, size_t at, size_t bytes, const void *host);
-int read_buffer(penjing_session *s, cl_mem memory, size_t at, size_t bytes, void *host);
 
 /* groups.c */
 int choose_group(penjing_session *s, uint32_t launch);
@@ -131,8 +134,9 @@ int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* compare.c */
 size_t element_bytes(unsigned dtype);
-int find_difference(unsigned dtype, const void *expected, const void *got, size_t bytes,
-                    difference *found);
+double tolerance(const program *model, unsigned dtype);
+int find_difference(unsigned dtype, double tolerance, const void *expected, const void *got,
+                    size_t bytes, difference *found);
 
 /* check_inputs.c */
 void *fill_input(unsigned dtype, void *data, size_t bytes);
