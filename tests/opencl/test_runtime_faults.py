@@ -88,6 +88,17 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_oclgrind_finds_nothing() -> None:
+    """A simulated device that checks every argument of OpenCL and every access of the kernels."""
+    found = sorted(Path("/usr").glob("lib*/**/oclgrind/liboclgrind-rt.so"))
+    if not found:
+        pytest.skip("oclgrind is not installed")
+    checks = {"OCLGRIND_CHECK_API": "1", "OCLGRIND_DATA_RACES": "1"}
+    done = run([many_sessions(), found[0], "-", 1], **checks)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Oclgrind Simulator")
+
+
 @pytest.mark.qemu
 def test_it_falls_back_on_arm() -> None:
     done = run_program(A72, [many_sessions(target=A72), "/nowhere/libOpenCL.so", "-", "2"])
