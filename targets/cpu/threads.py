@@ -68,7 +68,8 @@ def part_scratch(func: Any, is_shared: Callable[[Any], bool]) -> Any:
         for alloc in collect(body, tirx.AllocBuffer):
             if is_shared(alloc.buffer):
                 body = _Part(loop, alloc.buffer).use_in(body)
-        return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, body)
+        notes = dict(loop.annotations.items())
+        return tirx.For(loop.loop_var, loop.min, loop.extent, loop.kind, body, annotations=notes)
 
     body = tvm_ffi.structural_map(func.body, (tirx.For, part))
     return tirx.PrimFunc(list(func.params), body, func.ret_type, func.attrs)

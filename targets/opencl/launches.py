@@ -13,6 +13,7 @@ from ..cpu.stages import collect
 from ..cpu.vector_tails import split_vectors
 
 DIMENSIONS = 3
+GROUP = "group"  # annotation of parallel loops: how many iterations are in one group
 _PARALLEL = tirx.ForKind.PARALLEL
 
 
@@ -30,6 +31,7 @@ class Nest:
 
     items: tuple[Item, ...]  # dimension 0 first
     body: Any
+    group: tuple[int, ...] | None = None  # work-items of each dimension that share memory
 
 
 def top_level(body: Any) -> list[Any]:
@@ -82,7 +84,7 @@ def _groups(statements: Sequence[Any]) -> list[list[Any]]:
     for statement in statements:
         if isinstance(statement, tirx.AllocBuffer) or _is_nothing(statement):
             continue
-        if _parallel_loop(statement) is not None:
+        if parallel_loop(statement) is not None:
             groups.append([statement])
             joins = False
         elif joins:
@@ -97,8 +99,11 @@ def _is_nothing(statement: Any) -> bool:
     return isinstance(statement, tirx.Evaluate) and isinstance(statement.value, tirx.IntImm)
 
 
-def _parallel_loop(statement: Any) -> Any:
-    """The parallel loop that a statement is, without its hint."""
+def parallel_loop(statement: Any) -> Any:
+    """The parallel loop that a statement is, without its hint and nothing beside it."""
+    if isinstance(statement, tirx.SeqStmt):
+        parts = [part for part in top_level(statement) if not _is_nothing(part)]
+        statement = parts[0] if len(parts) == 1 else statement
     if isinstance(statement, tirx.AttrStmt) and statement.attr_key == HINT:
         statement = statement.body
     is_loop = isinstance(statement, tirx.For) and statement.kind == _PARALLEL
@@ -112,14 +117,16 @@ def _sequence(statements: Sequence[Any]) -> Any:
 def _nest(statement: Any, allocations: Sequence[Any]) -> Nest:
     """Loops taken off a statement, outermost first, as long as they are parallel."""
     loops: list[tuple[Any, int]] = []
+    groups: list[int] = []
     hints: list[tuple[Any, int, int]] = []
     known: list[tuple[Any, Any]] = []
-    while (loop := _parallel_loop(statement)) is not None:
+    while (loop := parallel_loop(statement)) is not None:
         var, extent = loop.loop_var, int(loop.extent)
         if isinstance(statement, tirx.AttrStmt):
             hints.append((var, extent, int(statement.value)))
         if extent > 1:
             loops.append((var, extent))
+            groups.insert(0, int(loop.annotations.get(GROUP, 0)))
         else:
             known.append((var, loop.min))
         assert isinstance(loop.min, tirx.IntImm) and int(loop.min) == 0, loop.min
@@ -128,7 +135,8 @@ def _nest(statement: Any, allocations: Sequence[Any]) -> Nest:
         statement = _whole_or_last(statement, var, extent, kind)
     items, fused = _dimensions(loops)
     body = _substituted(_serial(statement), [*known, *fused])
-    return Nest(items, _sequence([*allocations, body]))
+    group = (*(groups or [1]), 1, 1)[:DIMENSIONS] if any(groups) else None
+    return Nest(items, _sequence([*allocations, body]), group and tuple(max(1, n) for n in group))
 
 
 def _whole_or_last(body: Any, var: Any, extent: int, kind: int) -> Any:

@@ -20,6 +20,7 @@ from ..cpu.threads import part_scratch
 from ..cpu.vector_tails import shorten_vectors
 from ..mobile_gpus import MobileGpu
 from .border import Border, add_border
+from .groups import form_groups
 from .kernel import DeviceKernel, Launch
 from .launches import DIMENSIONS, Nest, nests, shared_scratch, top_level, touched
 from .print_kernel import KernelText, print_kernel
@@ -83,7 +84,7 @@ def _over_flat_buffers(func: Any, symbol: str, target: MobileGpu, narrow: Sequen
     mod = tirx.transform.BindTarget(llvm_target(work_item(target)))(mod)
     func = to_loops()(mod)[symbol]
     given = len(func.params)
-    func = part_scratch(func, _is_large)
+    func = part_scratch(form_groups(func), _is_large)
     shared = shared_scratch(func.body)
 
     def is_workspace(buffer: Any) -> bool:
@@ -113,13 +114,19 @@ def _launch(
     ]
     items, body = _without_items(func.body)
     ids = [(var, dimension, extent) for dimension, (var, extent) in enumerate(items)]
-    text = print_kernel(name, body, parameters, ids, **options)
+    text = print_kernel(name, body, parameters, ids, is_rounded=nest.group is None, **options)
     extents = [extent for _, extent in items]
     launch = Launch(
         function=name,
         arguments=tuple(places),
         items=(*extents, *(1 for _ in range(DIMENSIONS - len(extents)))),
+        group=nest.group,
         private_bytes=text.private_bytes,
+        local_bytes=sum(
+            _bytes(alloc.buffer)
+            for alloc in collect(func.body, tirx.AllocBuffer)
+            if alloc.buffer.scope() == "shared"
+        ),
         operations=operations(counted),
         bytes=bytes_moved(counted, list(func.params)),
     )
@@ -180,8 +187,12 @@ def _to_code() -> Any:
 
 
 def _is_large(buffer: Any) -> bool:
+    return buffer.scope() == "global" and _bytes(buffer) > PRIVATE_BYTES
+
+
+def _bytes(buffer: Any) -> int:
     bits = int(tvm.DataType(str(buffer.ty.dtype)).bits)
-    return buffer.scope() == "global" and _elements(buffer) * ((bits + 7) // 8) > PRIVATE_BYTES
+    return _elements(buffer) * ((bits + 7) // 8)
 
 
 def _elements(buffer: Any) -> int:

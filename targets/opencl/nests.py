@@ -1,5 +1,6 @@
 """Loop nests of single stages: every work-item stores one vector, or one element."""
 
+import math
 from typing import Any
 
 from tvm import tirx
@@ -8,6 +9,7 @@ from ..cpu.loops import split_tiles
 from ..cpu.nests import element_bits, fusable_axes, walks_vectors
 from ..cpu.stages import Stage, collect, uses
 from ..target import Target
+from .groups import MEMBERS, NEIGHBORS
 
 _SHORT = 4  # neighbors that one work-item stores though it cannot as a vector
 
@@ -27,6 +29,32 @@ def schedule_nest(sch: Any, stage: Stage, core: Target, *, first: int = 0) -> No
     init = sch.decompose_reduction(stage.block, reduce[0])
     if vector is not None and vector[0]:
         sch.vectorize(sch.get_loops(init)[-1])
+
+
+def share_nest(sch: Any, stage: Stage, members: int, first: int) -> bool:
+    """Give the loops of a stage from the `first` one inward to the members of a group.
+
+    Returns whether there is enough to share.
+    """
+    if stage.kind == "opaque":
+        return False
+    loops = sch.get_loops(stage.block)[first:]
+    spatial = loops[: len(loops) - len(stage.reduce_axes)]
+    if math.prod(int(sch.get(loop).extent) for loop in spatial) < members:
+        return False
+    result = stage.block
+    if stage.reduce_axes:  # members sum in registers
+        result = sch.cache_write(stage.block, 0, "global")
+        sch.set_scope(stage.block, 0, "local")
+        spatial = sch.get_loops(result)[first:]
+    places = sch.fuse(*spatial) if len(spatial) > 1 else spatial[0]
+    turn, member = sch.split(places, [None, members])
+    sch.reorder(member, turn)
+    sch.annotate(member, MEMBERS, NEIGHBORS)
+    if stage.reduce_axes:
+        sch.compute_at(stage.block, turn, preserve_unit_loops=True)
+        sch.decompose_reduction(stage.block, sch.get_loops(stage.block)[-len(stage.reduce_axes)])
+    return True
 
 
 def _split_vector(

@@ -10,6 +10,7 @@ from tvm import ir, sym, tirx
 from ..cortex_m.line_breaks import broken, listed
 from ..cortex_m.scope import Scope
 from . import truth
+from .barrier import is_barrier
 from .buffers import Buffers
 from .lanes import elements, in_parts
 from .print_expression import ExpressionPrinter
@@ -36,6 +37,7 @@ def print_kernel(
     ids: Sequence[tuple[Any, int, int]],
     *,
     restrict: bool = True,
+    is_rounded: bool = True,
     words: Kind = Kind.BYTES,
     half_arithmetic: bool = False,
 ) -> KernelText:
@@ -49,6 +51,8 @@ def print_kernel(
         ids: Variables that are ids of the work-item: (variable, dimension, extent). Work-items
             from the extent on do nothing.
         restrict: Whether no two of the values share memory.
+        is_rounded: Whether there may be more work-items than the extents say; none may miss a
+            barrier.
         words: What words of small integers hold.
         half_arithmetic: Whether float16 is half in registers too, not float.
 
@@ -59,7 +63,7 @@ def print_kernel(
     printer = _Printer(words, half_arithmetic)
     printer.find_variables(body)
     signature = printer.declare_parameters(parameters, restrict)
-    printer.declare_ids(ids)
+    printer.declare_ids(ids, is_rounded)
     printer.statement(body)
     expressions = printer.expressions
     if expressions.rounds:
@@ -108,7 +112,7 @@ class _Printer:
             self.buffers.constness[buffer] = const
         return signature
 
-    def declare_ids(self, ids: Any) -> None:
+    def declare_ids(self, ids: Any, is_rounded: bool) -> None:
         """The ids of the work-item, and the end of those that are too many."""
         outside = []
         for var, dimension, extent in ids:
@@ -117,7 +121,7 @@ class _Printer:
             self._line(f"const {kind} {name} = ({kind})get_global_id({dimension});")
             self.ranges.bind(var, ir.Range(0, extent), allow_override=True)
             outside.append(f"{name} >= {extent}")
-        if outside:
+        if outside and is_rounded:
             self._line(f"if ({' || '.join(outside)})")
             self._line("    return;")
 
@@ -177,7 +181,9 @@ class _Printer:
                 self._line(line)
 
     def _evaluate(self, node: Any) -> None:
-        if isinstance(node.value, ir.Call):
+        if is_barrier(node):
+            self._line("barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);")
+        elif isinstance(node.value, ir.Call):
             raise CannotPrint(f"a call of {node.value.op.name} as a statement")
 
     def _bind(self, node: Any) -> None:

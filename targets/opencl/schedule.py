@@ -22,6 +22,7 @@ from ..mobile_gpus import MobileGpu
 from ..target import Target
 from . import products, windows
 from .nests import schedule_nest
+from .rows import schedule_row
 from .work_items import mark_work_items, without_single_iterations
 
 
@@ -50,10 +51,9 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
         elif stage.template == "taps":
             done |= taps.schedule(sch, stage, core, parallel=False)
     rest = [stage for stage in todo if stage.name not in done]
-    for row in row_loops(sch, rest):  # a work-item takes a row through all of them
-        for stage in row.members:
-            schedule_nest(sch, stage, core, first=1)
-            done.add(stage.name)
+    for row in row_loops(sch, rest):
+        schedule_row(sch, row, core, target)
+        done |= {stage.name for stage in row.members}
     for stage in rest:
         if stage.name not in done:  # a template may have changed the layout of its buffer
             schedule_nest(sch, stage_of(sch, stage.block), core)

@@ -59,7 +59,7 @@ def _cost(target: MobileGpu, tile: tuple[int, int], rows: int, columns: int, oth
     step = STEPS * height * vectors + _LOAD * (left + STEPS * vectors) + _LOOP
     items = -(-rows // height) * -(-columns // width) * others
     partial = _PARTIAL if rows % height or columns % width else 1.0
-    return max(items, _full(target)) * step * partial
+    return max(items, enough_items(target)) * step * partial
 
 
 @lru_cache(maxsize=4096)
@@ -81,7 +81,7 @@ def window_tile(target: MobileGpu, above: Slide, last: Slide, others: int) -> tu
         items = -(-above.outputs // rows) * -(-last.outputs // columns) * others
         partial = _PARTIAL if above.outputs % rows or last.outputs % columns else 1.0
         step = rows * columns * (taps + _STORE) + _LOAD * loads + _LOOP
-        return max(items, _full(target)) * step * partial
+        return max(items, enough_items(target)) * step * partial
 
     fitting = [
         (rows, columns)
@@ -92,6 +92,6 @@ def window_tile(target: MobileGpu, above: Slide, last: Slide, others: int) -> tu
     return min(fitting or [(1, 1)], key=cost)
 
 
-def _full(target: MobileGpu) -> int:
-    """Work-items below which a device waits."""
+def enough_items(target: MobileGpu) -> int:
+    """Work-items with which a device need not wait."""
     return target.compute_units * target.wave * _WAVES
