@@ -21,7 +21,9 @@ def main(folder: Path) -> None:
     launches = [SimpleNamespace(**launch) for launch in job["launches"]]
     with np.load(folder / "arrays.npz") as given:
         arrays = [given[f"arr_{index}"] for index in range(len(given.files))]
-    results = device.run(device.build(job["source"]), launches, arrays, job["starts"])
+    results = device.run(
+        device.build(job["source"], job["options"]), launches, arrays, job["starts"]
+    )
     np.savez(folder / "results.npz", *results)
 
 

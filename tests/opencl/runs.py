@@ -64,6 +64,7 @@ def check_kernel(
     values, starts = _arguments(kernel, arrays, offsets)
     job = {
         "source": source_of([kernel]),
+        "options": "-cl-std=CL1.2 -cl-opt-disable",  # it does not know all that LLVM makes
         "launches": [asdict(launch) for launch in kernel.launches],
         "starts": list(starts),
     }
