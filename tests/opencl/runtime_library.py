@@ -97,7 +97,7 @@ def fake_path(*options: str, target: Target = HOST) -> Path:
     """The library of OpenCL that fails and lies where it is told."""
     name = f"libfake{''.join(options)}.so"
     hidden = ("-shared", "-fPIC", "-fvisibility=hidden", *options)
-    return build(name, [HERE / "fake_opencl.c"], *hidden, target=target)
+    return build(name, sorted(HERE.glob("fake_*.c")), *hidden, target=target)
 
 
 class Fake:
