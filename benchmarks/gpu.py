@@ -31,11 +31,11 @@ def main() -> None:
     """Count, and measure if asked to."""
     options = _parse()
     rows = [count(network, target) for network in options.networks for target in options.target]
-    publish(rows, options.json)
-    print(f"\nat best ms: {LABEL}")
+    if rows:
+        publish(rows, options.json)
+        print(f"\nat best ms: {LABEL}\n")
     if options.time:
         times = [row for network in options.networks for row in measure(network, options)]
-        print()
         publish(times, None)
         save([*rows, *times], options.json)
 
@@ -68,7 +68,7 @@ def _parse() -> Namespace:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     known = ", ".join((*NETWORKS, *INT8))
     parser.add_argument("networks", nargs="*", help=f"some of {known} (default: mobilenet_v2)")
-    parser.add_argument("--target", nargs="*", default=_TARGETS, help="GPUs to count for")
+    parser.add_argument("--target", nargs="*", default=_TARGETS, help="GPUs to count for, or none")
     parser.add_argument("--time", action="store_true", help="also measure on this machine")
     parser.add_argument("--only", nargs="+", choices=GPU_RUNTIMES, default=GPU_RUNTIMES)
     parser.add_argument("--against", metavar="COMMIT", help="also measure this commit")
