@@ -106,6 +106,7 @@ class Artifact:
         here = runs_here(self.manifest.target)
         arrays = self._arrays(inputs, by_name)
         if isinstance(self.manifest.target, MobileGpu):
+            self._check_system(self.manifest.target)
             if not here:
                 raise CompileError(
                     "launches are timed in this process",
@@ -192,10 +193,20 @@ class Artifact:
         with self._lock:
             if self._is_for_board:
                 return self._board
+            if isinstance(self.manifest.target, MobileGpu):
+                self._check_system(self.manifest.target)
             if not runs_here(self.manifest.target):
                 return self._emulated
             is_for_gpu = isinstance(self.manifest.target, MobileGpu)
             return self._opencl if is_for_gpu else self._native
+
+    def _check_system(self, gpu: MobileGpu) -> None:
+        if gpu.os != "linux":
+            raise CompileError(
+                f"libraries for {gpu.os} do not run here",
+                got=f"{gpu.name} beside {gpu.cpu}",
+                fix=f'compile for "{gpu.name},cpu={gpu.cpu}" as well: only the link differs',
+            )
 
     @cached_property
     def _opencl(self) -> OpenClRunner:

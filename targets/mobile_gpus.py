@@ -8,6 +8,8 @@ from .arm import ARM_GENERIC, CORTEX_A55
 from .target import Target
 from .x86 import X86_TARGETS
 
+SYSTEMS = ("linux", "android")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MobileGpu(Target):
@@ -18,6 +20,7 @@ class MobileGpu(Target):
     """
 
     cpu: str  # name of the target that the other fields are of
+    os: str = SYSTEMS[0]  # whose libc the library calls
     vector_bits: int = 128  # of what one work-item loads, computes and stores at once
     registers: int = 64  # of 32 bits that a work-item has before fewer of them run at once
     half_storage: bool = False  # whether programs are stored in float16 unless told otherwise

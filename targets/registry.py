@@ -7,7 +7,7 @@ from dataclasses import replace
 from .arm import ARM_TARGETS
 from .host import host_target
 from .microcontrollers import BOARDS, CORES, Microcontroller, size_in_bytes
-from .mobile_gpus import GPUS, MobileGpu, portable_gpu, with_cpu
+from .mobile_gpus import GPUS, SYSTEMS, MobileGpu, portable_gpu, with_cpu
 from .target import Target
 from .x86 import X86_TARGETS
 
@@ -42,15 +42,18 @@ class WrongTargetOption(ValueError):
     """A target is given an option that it does not have, or no size where one belongs."""
 
 
-def get(name: str, *, flash: str | int = "", ram: str | int = "", cpu: str = "") -> Target:
+def get(
+    name: str, *, flash: str | int = "", ram: str | int = "", cpu: str = "", os: str = ""
+) -> Target:
     """The target of that name; "host" describes the machine this runs on.
 
     Args:
         name: A known name, or one with its options as text: "cortex-m4,flash=1MB,ram=256KB",
-            "adreno-7xx,cpu=arm-a53".
+            "adreno-7xx,cpu=arm-a53,os=android".
         flash: Bytes for code and constants of a microcontroller, as a number or "1MB".
         ram: Bytes of its memory that can be written, likewise.
         cpu: Name of the 64-bit CPU beside a mobile GPU.
+        os: What runs there: "linux" or "android".
 
     Raises:
         UnknownTarget: No target has that name.
@@ -61,35 +64,42 @@ def get(name: str, *, flash: str | int = "", ram: str | int = "", cpu: str = "")
     if name not in _TARGETS:
         raise UnknownTarget(name)
     target = _TARGETS[name]()
-    options: dict[str, str | int] = {"flash": flash, "ram": ram, "cpu": cpu}
+    options: dict[str, str | int] = {"flash": flash, "ram": ram, "cpu": cpu, "os": os}
     for text in texts:
         option, _, value = text.strip().partition("=")
         if option not in options or not value:
             raise WrongTargetOption(
-                f"{name}: options are flash=SIZE, ram=SIZE and cpu=TARGET, got {text!r}"
+                f"{name}: options are flash=SIZE, ram=SIZE, cpu=TARGET and os=android, got {text!r}"
             )
         options[option] = value
-    chosen = {option: value for option, value in options.items() if value}
-    if "cpu" in chosen:
-        target = _beside(target, str(chosen.pop("cpu")))
-    return _with_memory(target, chosen)
+    return _with_options(target, {option: value for option, value in options.items() if value})
 
 
-def _beside(gpu: Target, name: str) -> MobileGpu:
-    """The GPU beside the CPU of that name."""
-    if not isinstance(gpu, MobileGpu):
-        raise WrongTargetOption(f"{gpu.name} is no mobile GPU: it has no cpu beside it")
-    cpu = get(name)
-    if isinstance(cpu, MobileGpu | Microcontroller) or cpu.pointer_bits != 64:
-        raise WrongTargetOption(f"{gpu.name}: {name} is no 64-bit CPU")
-    return with_cpu(gpu, cpu)
+def _with_options(target: Target, options: dict[str, str | int]) -> Target:
+    sizes = {option: value for option, value in options.items() if option in ("flash", "ram")}
+    words = {option: str(value) for option, value in options.items() if option not in sizes}
+    if sizes and not isinstance(target, Microcontroller):
+        raise WrongTargetOption(f"{target.name} is no microcontroller: it has no {min(sizes)}")
+    if words and not isinstance(target, MobileGpu):
+        raise WrongTargetOption(f"{target.name} is no mobile GPU: it has no {min(words)}")
+    if isinstance(target, Microcontroller):
+        return _with_memory(target, sizes)
+    return _with_system(target, **words) if isinstance(target, MobileGpu) else target
 
 
-def _with_memory(target: Target, options: dict[str, str | int]) -> Target:
-    if not options:
-        return target
-    if not isinstance(target, Microcontroller):
-        raise WrongTargetOption(f"{target.name} is no microcontroller: it has no {min(options)}")
+def _with_system(gpu: MobileGpu, cpu: str = "", os: str = "") -> MobileGpu:
+    """The GPU beside another CPU, under another operating system."""
+    if os not in ("", *SYSTEMS):
+        raise WrongTargetOption(f"{gpu.name}: os is {' or '.join(SYSTEMS)}, got {os!r}")
+    if cpu:
+        beside = get(cpu)
+        if isinstance(beside, MobileGpu | Microcontroller) or beside.pointer_bits != 64:
+            raise WrongTargetOption(f"{gpu.name}: {cpu} is no 64-bit CPU")
+        gpu = with_cpu(gpu, beside)
+    return replace(gpu, os=os or gpu.os)
+
+
+def _with_memory(target: Microcontroller, options: dict[str, str | int]) -> Target:
     try:
         sizes = {option: size_in_bytes(value) for option, value in options.items()}
     except ValueError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import __version__
+from ...targets.mobile_gpus import MobileGpu
 from ..artifact import Artifact
 from ..library.archive import write_archive
 from ..library.build import library_sizes, make_artifact
@@ -67,7 +68,8 @@ def _build_files(
     folder: Path,
 ) -> None:
     """Fill `folder` with NAME.h, NAME.c, NAME.cl, libNAME.so and libNAME.a."""
-    name, source = lowered.name, join_source(lowered)
+    name, gpu, source = lowered.name, lowered.target, join_source(lowered)
+    assert isinstance(gpu, MobileGpu), gpu
     launches = sum(1 for _ in launches_of(lowered))
     sources = Sources(
         name=name,
@@ -82,7 +84,7 @@ def _build_files(
     (folder / f"{name}.cl").write_bytes(source.text)
     with tempfile.TemporaryDirectory(prefix="penjing-build-") as work:
         objects = compile_objects(toolchain, sources, Path(work))
-        library = link(toolchain, name, objects)
+        library = link(toolchain, name, objects, os=gpu.os)
         write_archive(folder / f"lib{name}.a", objects)
         for file in (library, Path(work, f"{name}.c"), Path(work, f"{name}.h")):
             shutil.move(file, folder / file.name)

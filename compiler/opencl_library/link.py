@@ -12,20 +12,19 @@ from ..library.link import check_promises, compile_source, embed, link_library, 
 from ..library.object_file import hide_symbols
 from ..runners.build_cache import cached_build
 from ..toolchain import Toolchain
+from .android import android_libraries
 from .entry import EXPORTS
 from .header import RUNTIME
 
 # What the run time may ask of libc: all of it is in glibc 2.17 and in Android 5.
-_LIBC = """
-memcpy memmove memset memcmp malloc calloc realloc free
-strlen strcmp strncmp strchr strrchr strstr strspn strcspn strtok_r strtol strtoul strtoull atoi
-snprintf vsnprintf getenv getpid getauxval clock_gettime nanosleep usleep sched_yield
-dlopen dlsym dlclose dlerror open close read write rename unlink mkdir access fsync
-fopen fclose fread fwrite fseek ftell fflush remove
-pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_mutex_destroy
-pthread_self posix_memalign aligned_alloc __tls_get_addr
+_FUNCTIONS = """
+calloc clock_gettime dlclose dlerror dlopen dlsym fclose fopen fread free fseek ftell fwrite
+getauxval getenv getpid malloc memchr memcmp memcpy memmove memset pthread_self realloc remove
+rename sched_yield snprintf strchr strcmp strcspn strlen strncmp strrchr strspn strstr strtol
+strtoul strtoull usleep vsnprintf
 """
-_SYSTEM = ("-ldl", "-lc")
+_LIBC = frozenset(_FUNCTIONS.split())
+_SYSTEM = ["-ldl", "-lc"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +83,24 @@ def _compile_files(toolchain: Toolchain, files: Mapping[str, str], folder: Path)
     return [compile_source(toolchain, path, f"{path.stem}.o") for path in sources]
 
 
-def link(toolchain: Toolchain, name: str, objects: Sequence[Path]) -> Path:
+def link(toolchain: Toolchain, name: str, objects: Sequence[Path], *, os: str) -> Path:
     """The shared library, checked: it exports the functions of NAME.h and needs libc alone.
+
+    Args:
+        toolchain: For the CPU.
+        name: Of the model.
+        objects: In one folder.
+        os: "linux" or "android", which call libc differently.
 
     Raises:
         AssertionError: penjing made a library that breaks a promise.
     """
-    library = link_library(toolchain, name, objects, threads=1, system=_SYSTEM)
+    system = _SYSTEM
+    if os == "android":
+        wanted = {symbol for path in objects for symbol in Elf.open(path).undefined()} & _LIBC
+        system = android_libraries(toolchain, wanted, objects[0].parent)
+    library = link_library(toolchain, name, objects, threads=1, system=system)
     elf = Elf.open(library)
     exports = {f"{name}_{word}" for word in EXPORTS}
-    check_promises(elf, exports=exports, foreign=elf.undefined() - set(_LIBC.split()))
+    check_promises(elf, exports=exports, foreign=elf.undefined() - _LIBC)
     return library

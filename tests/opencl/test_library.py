@@ -1,6 +1,7 @@
 """Models become OpenCL libraries that run on a device, and on the CPU where there is none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from penjing.compiler.artifact import Artifact, load
 from penjing.compiler.errors import CompileError
 from penjing.compiler.library.elf import Elf
 from penjing.compiler.manifest import Manifest
+from penjing.compiler.runners.emulator import find_emulator
 from penjing.targets import MobileGpu
 
 from .runs import device
@@ -173,6 +175,33 @@ def test_a_phone_without_opencl_runs_the_model_on_its_cpu(small: Small) -> None:
         artifact.profile(torch.zeros(IMAGE))
 
 
+@pytest.mark.qemu
+def test_a_library_for_android_calls_its_libc(small: Small, tmp_path: Path) -> None:
+    target = "adreno-6xx,os=android"
+    artifact = penjing.compile(small, (torch.zeros(IMAGE),), target=target, name="phone")
+    elf = Elf.open(artifact.folder / "libphone.so")
+    assert sorted(elf.needed()) == ["libc.so", "libdl.so"]
+    assert not elf.section_bytes(".gnu.version_r")  # Android's libc has no such versions
+    assert not elf.section_bytes(".tdata") + elf.section_bytes(".tbss")
+    with pytest.raises(CompileError, match="libraries for android do not run here"):
+        artifact.run(torch.zeros(IMAGE))
+    check(as_on_linux(artifact, tmp_path), small, 1e-2)
+
+
+def as_on_linux(artifact: Artifact, folder: Path) -> Artifact:
+    """A library for Android that runs here: glibc under the names that it asks for."""
+    emulated = replace(artifact.manifest.target, os="linux")
+    emulator = find_emulator(emulated)
+    libc = Path(emulator.command[-1]) / "lib" / "libc.so.6"
+    for name in ("libc.so", "libdl.so"):
+        (folder / name).symlink_to(libc)
+    command = (*emulator.command, "-E", f"LD_LIBRARY_PATH={folder}")
+    again = replace(artifact, manifest=replace(artifact.manifest, target=emulated))
+    process = replace(again._emulated.process, emulator=replace(emulator, command=command))
+    again._emulated.process = process
+    return again
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -182,6 +211,7 @@ def test_a_phone_without_opencl_runs_the_model_on_its_cpu(small: Small) -> None:
         ({"target": "x86-64-v3", "precision": "float16"}, "precision is chosen for mobile GPUs"),
         ({"target": "opencl,cpu=cortex-m4"}, "no 64-bit CPU"),
         ({"target": "opencl,cpu=armv7-a9"}, "no 64-bit CPU"),
+        ({"target": "opencl,os=ios"}, "os is linux or android"),
         ({"target": "arm-a72,cpu=arm-a53"}, "no mobile GPU"),
     ],
 )
