@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -136,11 +137,10 @@ class Fake:
 class Session:
     """A session of the small model; `status` is what creating it gave."""
 
-    def __init__(self, *, extensions: str = "", size: int | None = None, **config: object) -> None:
+    def __init__(self, extensions: str = "", /, **config: Any) -> None:
         self.library = load_runtime(extensions)
         self.handle = ctypes.c_void_p()
-        self.config = Config(**config)
-        self.config.size = ctypes.sizeof(Config) if size is None else size
+        self.config = Config(**{"size": ctypes.sizeof(Config), **config})
         program = self.library.small_program()
         self.status = self.library.session_create(
             program, ctypes.byref(self.config), ctypes.byref(self.handle)

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def fake() -> Fake:
     return Fake()
 
 
-def fake_session(fake: Fake, **config: object) -> Session:
-    return Session(opencl_library=bytes(fake.path), **config)
+def fake_session(fake: Fake, extensions: str = "", /, **config: Any) -> Session:
+    return Session(extensions, opencl_library=bytes(fake.path), **config)
 
 
 @pytest.mark.parametrize("words", ["", "own_memory", "is_gpu_without_binary no_binary"])
@@ -113,7 +114,7 @@ def test_a_device_that_is_unstable_is_replaced_by_the_cpu(fake: Fake) -> None:
 )
 def test_rounding_is_not_an_error(fake: Fake, words: str, extensions: str, is_right: bool) -> None:
     """Programs that compute in float16 may round more."""
-    with fake.told(words), fake_session(fake, extensions=extensions) as session:
+    with fake.told(words), fake_session(fake, extensions) as session:
         assert session.on_device == is_right
 
 
@@ -146,11 +147,11 @@ def test_the_library_of_pixel_phones_is_asked_for_its_functions() -> None:
 
 def test_a_device_without_fp16_is_replaced_by_the_cpu(fake: Fake) -> None:
     """A longer word in the device's list must not count, and a second device may have it."""
-    with fake.told(""), fake_session(fake, extensions="cl_khr_fp16", runs=DEVICE_ONLY) as session:
+    with fake.told(""), fake_session(fake, "cl_khr_fp16", runs=DEVICE_ONLY) as session:
         assert session.status == UNSUPPORTED
         assert session.message == "Fake GPU lacks cl_khr_fp16"
     for words, name in (("has_fp16", "Fake GPU"), ("two_devices", "Second GPU")):
-        with fake.told(words), fake_session(fake, extensions="cl_khr_fp16") as session:
+        with fake.told(words), fake_session(fake, "cl_khr_fp16") as session:
             assert session.device.startswith(name)
 
 
@@ -294,7 +295,7 @@ def test_inputs_may_overlap(fake: Fake) -> None:
 
 def test_failures_belong_to_their_thread(fake: Fake) -> None:
     """Two threads fail for other reasons; each reads its own."""
-    messages = {}
+    messages: dict[bytes, str] = {}
 
     def create(name: bytes) -> None:
         with fake_session(fake, device=name, runs=DEVICE_ONLY) as session:
@@ -318,5 +319,5 @@ def test_the_page_of_the_c_interface_has_every_status_and_field() -> None:
     statuses = re.findall(r"(PENJING_\w+) = (3[2-9]|4\d)\b", header)
     assert len(statuses) == 9
     assert all(f"| {code} | `{name}` |" in page for name, code in statuses)
-    assert all(f"| `{field}` |" in page for field, _ in Config._fields_)
-    assert all(re.search(rf"\b{field};", header) for field, _ in Config._fields_)
+    assert all(f"| `{field}` |" in page for field, *_ in Config._fields_)
+    assert all(re.search(rf"\b{field};", header) for field, *_ in Config._fields_)

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def cached(fake: Fake, folder: Path, **config: object) -> Session:
+def cached(fake: Fake, folder: Path, **config: Any) -> Session:
     return Session(opencl_library=bytes(fake.path), cache_folder=bytes(folder), **config)
 
 

@@ -62,7 +62,7 @@ def test_tuned_groups_compute_the_same(tmp_path: Path) -> None:
 
 
 def test_a_device_without_an_extension_is_not_taken() -> None:
-    with Session(any_device=1, extensions="cl_of_nobody") as session:
+    with Session("cl_of_nobody", any_device=1) as session:
         assert not session.on_device
         assert session.message.endswith("lacks cl_of_nobody")
         arrays = Arrays()
