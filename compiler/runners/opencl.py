@@ -72,7 +72,7 @@ class OpenClRunner:
         destroy = self._function("destroy", None)
         weakref.finalize(self, destroy, self._session)  # runs before the library is unloaded
         if not self.is_on_device:
-            text = f"{manifest.name} runs on the CPU: {self._text('message')}"
+            text = f"{manifest.name} runs on the CPU: {self.message}"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     @property
@@ -84,6 +84,11 @@ class OpenClRunner:
     def device(self) -> str:
         """Name, version and driver of the device; "cpu" without one."""
         return self._text("device")
+
+    @property
+    def message(self) -> str:
+        """Why the CPU runs the model, or what went wrong last; "" if nothing."""
+        return self._text("message")
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for inputs as the library takes them.
@@ -106,7 +111,7 @@ class OpenClRunner:
         if not self.is_on_device:
             raise CompileError(
                 "launches have times on an OpenCL device only",
-                got=self._text("message"),
+                got=self.message,
                 fix="install one, such as PoCL, or profile a CPU target",
             )
         count = sum(len(call.launches) for call in self._manifest.calls)
@@ -137,8 +142,8 @@ class OpenClRunner:
 
     def _check(self, function: str, status: int) -> None:
         if status:
-            message = self._text("message")
-            raise refusal(self._manifest.name, status, function=function, message=message)
+            name = self._manifest.name
+            raise refusal(name, status, function=function, message=self.message)
 
     def _text(self, function: str) -> str:
         value = self._function(function, ctypes.c_char_p)(self._session)

@@ -190,6 +190,7 @@ def test_a_library_for_android_calls_its_libc(small: Small, tmp_path: Path) -> N
 
 def as_on_linux(artifact: Artifact, folder: Path) -> Artifact:
     """A library for Android that runs here: glibc under the names that it asks for."""
+    assert isinstance(artifact.manifest.target, MobileGpu)
     emulated = replace(artifact.manifest.target, os="linux")
     emulator = find_emulator(emulated)
     libc = Path(emulator.command[-1]) / "lib" / "libc.so.6"
