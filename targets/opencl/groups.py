@@ -21,7 +21,7 @@ from .launches import GROUP, parallel_loop, top_level
 
 MEMBERS = "pragma_group_members"  # annotation: iterations are members of a group
 NEIGHBORS, OUTSIDE = 1, 2  # its values: members are dimension 0, or the one after it
-MOST_MEMBERS = 64  # of all groups that share one: a wave
+_MOST = {NEIGHBORS: 64, OUTSIDE: 128}  # members of one group or of several side by side
 _LOCAL_BYTES = 1 << 14  # of a group, half of what OpenCL 1.2 promises
 _PARALLEL = tirx.ForKind.PARALLEL
 
@@ -44,7 +44,11 @@ def _formed(statement: Any) -> Any:
         return statement
     count = max(int(part.body.extent) for part in members)
     near = max(
-        (n for n in range(1, MOST_MEMBERS // count + 1) if int(loops[-1].extent) % n == 0),
+        (
+            n
+            for n in range(1, _MOST[_kind(members[0])] // count + 1)
+            if int(loops[-1].extent) % n == 0
+        ),
         default=1,
     )
     group = _Group(loops[-1].loop_var, tirx.Var("member", "int32"), count, near, body)

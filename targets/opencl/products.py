@@ -14,6 +14,7 @@ from ..cpu.pack_rows import TEMPLATE as PACK_ROWS
 from ..cpu.stages import Stage, stage_of, stages
 from ..mobile_gpus import MobileGpu
 from ..target import Target
+from .long_sums import part_of, schedule_parts
 from .tiles import STEPS, product_tile
 
 TEMPLATES = ("gemm", "conv", "parted")
@@ -42,7 +43,9 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
         outer, row = [n, *axes[: rank - 1], *axes[rank:]], axes[rank - 1]
         left = conv.image_read(stage)
     sizes = [int(sch.get(loop).extent) for loop in (*outer, row, column)]
-    panel = max(1, conv.panel_width(stage))
+    part = part_of(sch, stage)
+    panel = max(1, conv.panel_width(stage_of(sch, part) if part else stage))
+    panel = min(panel, core.lanes(32)) if part else panel
     rows, columns = product_tile(target, sizes[-2], sizes[-1], panel, math.prod(sizes[:-2]))
     width = min(columns, core.lanes(32))
     row_tiles, row = split_tiles(sch, row, rows)
@@ -52,8 +55,11 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
     sch.set_scope(stage.block, 0, "local")
     store_tile(sch, [row], vectors, vector)
     left = left if target.loads_by_vector else None
-    micro_kernel(sch, stage.block, core, steps=_steps(stage), left=left)
-    return {stage.name, stage_of(sch, tail).name}
+    done = {stage.name, stage_of(sch, tail).name}
+    if part is None:
+        micro_kernel(sch, stage.block, core, steps=_steps(stage), left=left)
+        return done
+    return done | schedule_parts(sch, stage, part, column_tiles, core)
 
 
 def inline_packing(sch: Any) -> None:

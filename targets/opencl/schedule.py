@@ -21,6 +21,7 @@ from ..cpu.threads import run_tasks
 from ..mobile_gpus import MobileGpu
 from ..target import Target
 from . import products, windows
+from .long_sums import split_long_sums
 from .nests import schedule_nest
 from .rows import schedule_row
 from .work_items import mark_work_items, without_single_iterations
@@ -37,7 +38,7 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
     func = run_tasks(func, parallel=True)
     if func.body.block.name_hint != "root":  # one stage, and it is statements: nothing to move
         return Scheduled(mark_work_items(without_single_iterations(func)), ())
-    sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(func)}))
+    sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(split_long_sums(func, target))}))
     sch.work_on("main")
     inline_stages(sch)
     products.inline_packing(sch)

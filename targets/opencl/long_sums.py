@@ -1,0 +1,85 @@
+"""Products of few columns of results: the members of a group each sum a part of the depth.
+
+A matrix times a vector has one sum for each row of the matrix, too few for the work-items of a GPU.
+"""
+
+from typing import Any
+
+import tvm
+from tvm import s_tir
+
+from ..cpu.loops import micro_kernel
+from ..cpu.stages import Stage, stage_of, stages
+from ..mobile_gpus import MobileGpu
+from ..target import Target
+from .groups import MEMBERS, OUTSIDE
+from .tiles import STEPS, enough_items
+
+_MOST_ROWS = 2
+_MOST_PARTS = 16
+_SHORTEST = 64  # steps of one part
+_REDUCE = 2  # TIR's IterVar type
+_PART = "part"  # the template of the stage that sums one part
+
+
+def split_long_sums(func: Any, target: MobileGpu) -> Any:
+    """Let every long sum of which a device computes few be one of several parts.
+
+    A part is a stage [part, ..., m, n] in front of the accumulation, which then sums the parts.
+    """
+    sch = s_tir.Schedule(tvm.IRModule({"main": func}))
+    sch.work_on("main")
+    for stage in stages(sch):
+        if stage.template == "gemm" and (parts := _parts(stage, target)) > 1:
+            outer, _ = sch.split(sch.get_loops(stage.block)[-1], [parts, None])
+            part = sch.rfactor(outer, 0)
+            sch.unannotate(part, "schedule")
+            sch.annotate(part, "schedule", _PART)
+    return sch.mod["main"]
+
+
+def part_of(sch: Any, stage: Stage) -> Any:
+    """The block that sums one part of an accumulation, None if that is whole."""
+    found = (block for block in sch.get_producers(stage.block))
+    return next((block for block in found if stage_of(sch, block).template == _PART), None)
+
+
+def schedule_parts(sch: Any, stage: Stage, part: Any, at: Any, core: Target) -> set[str]:
+    """Compute parts and their sum inside of the loop `at` over tiles, each part by a member.
+
+    Returns the names of what it scheduled.
+    """
+    names = {stage.name, stage_of(sch, part).name}
+    kinds = [int(axis.iter_type) for axis in sch.get(stage.block).iter_vars]
+    loops = sch.get_loops(stage.block)[-len(kinds) :]
+    parts = loops.pop(kinds.index(_REDUCE))
+    sch.reorder(parts, *loops)
+    sch.vectorize(loops[-1])
+    zero = sch.decompose_reduction(stage.block, parts)
+    sch.vectorize(sch.get_loops(zero)[-1])
+    stored = sch.cache_write(part, 0, "global")
+    sch.set_scope(part, 0, "local")
+    sch.compute_at(stored, at, preserve_unit_loops=True)
+    member = sch.get_loops(stored)[-len(stage_of(sch, stored).axes)]
+    sch.vectorize(sch.get_loops(stored)[-1])
+    sch.annotate(member, MEMBERS, OUTSIDE)
+    sch.compute_at(part, member, preserve_unit_loops=True)
+    micro_kernel(sch, part, core, steps=STEPS)
+    return names
+
+
+def _parts(stage: Stage, target: MobileGpu) -> int:
+    """Into how many parts a sum is split."""
+    *others, rows, columns = stage.extents
+    depth = int(stage.node.iter_vars[-1].dom.extent)
+    items = rows * -(-columns * 32 // target.vector_bits)
+    for size in others:
+        items *= size
+    if rows > _MOST_ROWS or items >= enough_items(target):
+        return 1
+    parts = 1
+    while 2 * parts <= _MOST_PARTS and depth % (2 * parts) == 0:
+        if depth // (2 * parts) < _SHORTEST or parts * items >= 4 * enough_items(target):
+            break
+        parts *= 2
+    return parts
