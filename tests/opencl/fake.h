@@ -22,7 +22,7 @@
 #define DECLARE(result, name, parameters) API result name parameters;
 OPENCL_FUNCTIONS(DECLARE)
 
-enum { COUNT = 2002, MOST_PARAMETERS = 8, MOST_PENDING = 64, FAILURE = -5 };
+enum { COUNT = 2000, MOST_PARAMETERS = 8, MOST_PENDING = 64, FAILURE = -5 };
 
 struct opaque_platform {
     int unused;

@@ -107,7 +107,7 @@ API cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_u
             return -54; /* CL_INVALID_WORK_GROUP_SIZE */
     if (group != NULL && group[0] * group[1] * group[2] > 256)
         return -54;
-    if (kernel->name[0] == 'f' && (group == NULL || group[0] != 8 || group[1] != 1))
+    if (kernel->name[0] == 'f' && (group == NULL || group[0] != 24 || group[1] != 1))
         return -54;
     command command = {.kind = LAUNCH, .kernel = *kernel};
     if (event != NULL && !queue->measures)

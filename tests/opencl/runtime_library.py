@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 RUNTIME = Path(str(runtime.__file__)).parent
 HOST = targets.get("host")
 
-COUNT = 2002  # elements of x, y and q
+COUNT = 2000  # elements of x, y and q
 OK, NULL_INPUT, NULL_OUTPUT, MISALIGNED_INPUT, MISALIGNED_OUTPUT, OVERLAP = 0, 1, 2, 6, 7, 8
 NO_OPENCL, NO_DEVICE, UNSUPPORTED, BUILD_FAILED, OUT_OF_MEMORY = 32, 33, 34, 35, 36
 LAUNCH_FAILED, WRONG_RESULTS, BAD_CONFIG, NO_CPU = 37, 38, 39, 40

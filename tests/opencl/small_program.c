@@ -11,31 +11,31 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
-enum { COUNT = 2002, BYTES = COUNT * 4, GROUP = 8 }; /* no whole number of groups */
+enum { COUNT = 2000, BYTES = COUNT * 4, GROUP = 24 }; /* no whole number of groups */
 
 /* Scaled values [0, COUNT) and a workspace [COUNT, 2 * COUNT) lie in the arena, as floats. */
 static const char source[] =
     "__kernel void scale(__global const float *x, uint x_at, __global const float *w, uint w_at,\n"
     "                    __global float *y, uint y_at) {\n"
     "    const uint i = get_global_id(0);\n"
-    "    if (i >= 2002) return;\n"
+    "    if (i >= 2000) return;\n"
     "    y[y_at + i] = x[x_at + i] * w[w_at + i];\n"
     "}\n"
     "__kernel void twice(__global float *x, uint x_at) {\n"
-    "    const uint i = get_global_id(0) * 77 + get_global_id(1);\n"
-    "    if (get_global_id(0) >= 26 || get_global_id(1) >= 77) return;\n"
+    "    const uint i = get_global_id(0) * 50 + get_global_id(1);\n"
+    "    if (get_global_id(0) >= 40 || get_global_id(1) >= 50) return;\n"
     "    x[x_at + i] = 2.0f * x[x_at + i];\n"
     "}\n"
     "__kernel void square(__global const float *x, uint x_at, __global float *y, uint y_at) {\n"
     "    const uint i = get_global_id(0);\n"
-    "    if (i >= 2002) return;\n"
+    "    if (i >= 2000) return;\n"
     "    y[y_at + i] = x[x_at + i] * x[x_at + i];\n"
     "}\n"
-    "__kernel __attribute__((reqd_work_group_size(8, 1, 1)))\n"
+    "__kernel __attribute__((reqd_work_group_size(24, 1, 1)))\n"
     "void finish(__global const float *x, uint x_at, __global const int *n, uint n_at,\n"
     "            __global float *y, uint y_at, __global char *q, uint q_at) {\n"
     "    const uint i = get_global_id(0);\n"
-    "    if (i >= 2002) return;\n"
+    "    if (i >= 2000) return;\n"
     "    y[y_at + i] = x[x_at + i] + (float)n[n_at];\n"
     "    q[q_at + i] = (char)(i % 100 + n[n_at]);\n"
     "}\n";
@@ -51,7 +51,7 @@ static const argument arguments[] = {
 
 static const launch launches[] = {
     {"scale", {COUNT, 1, 1}, {0, 0, 0}, 0, 3, 0},
-    {"twice", {26, 77, 1}, {0, 0, 0}, 3, 1, 1},
+    {"twice", {40, 50, 1}, {0, 0, 0}, 3, 1, 1},
     {"square", {COUNT, 1, 1}, {0, 0, 0}, 4, 2, 2},
     {"finish", {COUNT, 1, 1}, {GROUP, 1, 1}, 6, 4, 2},
 };

@@ -69,12 +69,12 @@ def test_a_device_runs_the_model(fake: Fake, words: str, shift: int) -> None:
         ("no_compiler", UNSUPPORTED, "Fake GPU has no compiler"),
         ("big_endian", UNSUPPORTED, "Fake GPU is big-endian"),
         ("old_version", UNSUPPORTED, "Fake GPU has only OpenCL 1.1 fake"),
-        ("small_groups", UNSUPPORTED, "finish needs groups of 8 work-items, Fake GPU has 4"),
-        ("small_memory", OUT_OF_MEMORY, "small needs 50054 bytes, Fake GPU may use 10000"),
-        ("small_buffers", OUT_OF_MEMORY, "small needs a buffer of 16016 bytes"),
+        ("small_groups", UNSUPPORTED, "finish needs groups of 24 work-items, Fake GPU has 4"),
+        ("small_memory", OUT_OF_MEMORY, "small needs 50004 bytes, Fake GPU may use 10000"),
+        ("small_buffers", OUT_OF_MEMORY, "small needs a buffer of 16000 bytes"),
         ("no_memory", OUT_OF_MEMORY, "clCreateBuffer: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)"),
         ("build_fails", BUILD_FAILED, "line 3: unknown type name 'half'"),
-        ("wrong_float", WRONG_RESULTS, "computes square wrong (call 2, run 1): element 2001 is"),
+        ("wrong_float", WRONG_RESULTS, "computes square wrong (call 2, run 1): element 1999 is"),
         ("wrong_integer", WRONG_RESULTS, "element 77 is 76, not 77"),
     ],
 )
@@ -170,9 +170,9 @@ def test_a_device_can_be_chosen(fake: Fake) -> None:
 
 
 def test_memory_can_be_limited(fake: Fake) -> None:
-    with fake.told(""), fake_session(fake, most_memory=50053, runs=DEVICE_ONLY) as session:
+    with fake.told(""), fake_session(fake, most_memory=50003, runs=DEVICE_ONLY) as session:
         assert session.status == OUT_OF_MEMORY
-    with fake.told(""), fake_session(fake, most_memory=50054) as session:
+    with fake.told(""), fake_session(fake, most_memory=50004) as session:
         assert session.on_device
 
 
@@ -213,6 +213,7 @@ def test_a_cpu_without_the_instructions(fake: Fake) -> None:
                 assert session.message.startswith("this CPU lacks instructions that small uses")
                 assert ("none of 0" in session.message) == (runs == 0)
         with fake.told(""), fake_session(fake) as session, fake.told("clFinish=1"):
+            assert session.run(Arrays()) == NO_CPU
             assert session.run(Arrays()) == NO_CPU
     finally:
         supported.value = 1

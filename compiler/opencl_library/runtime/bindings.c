@@ -1,8 +1,9 @@
 /* What the kernels' arguments name: the session's buffers, or memory that the caller shares. */
 #include "state.h"
 
-/* Memory of the caller that is smaller is copied: that is faster than telling the driver of it. */
-enum { LEAST_SHARED_BYTES = 4096 };
+/* Less memory of the caller is copied, which is faster than telling the driver of it; so is memory
+   that ends within a line of the cache, the rest of which belongs to somebody else. */
+enum { LEAST_SHARED_BYTES = 4096, LINE_BYTES = 64 };
 
 /* The buffer that the kernels' arguments name for a place. */
 cl_mem bound_buffer(const penjing_session *s, unsigned place, unsigned index)
@@ -43,7 +44,11 @@ int bind_arguments(penjing_session *s)
     for (uint32_t i = 0; i < s->model->launch_count; i++) {
         const launch *launch = &s->model->launches[i];
         for (cl_uint p = 0; p < launch->argument_count; p++) {
-            cl_uint element = (cl_uint)s->model->arguments[launch->first_argument + p].element;
+            uint64_t begin = s->model->arguments[launch->first_argument + p].element;
+            cl_uint element = (cl_uint)begin;
+            if (element != begin)
+                return fail(&s->message, PENJING_UNSUPPORTED, "%s needs offsets of 64 bits",
+                            launch->function);
             cl_kernel kernel = s->steps[i].kernel;
             cl_int error = s->cl.clSetKernelArg(kernel, 2 * p + 1, sizeof element, &element);
             if (error != CL_SUCCESS)
@@ -69,7 +74,7 @@ static int rebind(penjing_session *s, unsigned place, unsigned index, cl_mem mem
 static cl_mem share(penjing_session *s, cl_bitfield access, const void *host, size_t bytes)
 {
     cl_int error = CL_SUCCESS;
-    if (!s->device.shares_memory || bytes < LEAST_SHARED_BYTES ||
+    if (!s->device.shares_memory || bytes < LEAST_SHARED_BYTES || bytes % LINE_BYTES != 0 ||
         (uintptr_t)host % s->device.alignment != 0)
         return NULL;
     cl_mem memory = s->cl.clCreateBuffer(s->context, access | CL_MEM_USE_HOST_PTR, bytes,

@@ -34,8 +34,7 @@ static uint64_t hash(uint64_t seed, const void *data, size_t bytes) /* FNV-1a, b
 static uint64_t checksum(const header *file)
 {
     const size_t skipped = sizeof file->checksum;
-    return hash(BASIS, (const char *)file + skipped,
-                (size_t)file->bytes - skipped);
+    return hash(BASIS, (const char *)file + skipped, (size_t)file->bytes - skipped);
 }
 
 /* Differs for another source, device, driver, or other launches. */

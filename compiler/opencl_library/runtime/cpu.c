@@ -32,5 +32,7 @@ int switch_to_cpu(penjing_session *s)
 
 int run_on_cpu(penjing_session *s, const void *const *inputs, void *const *outputs)
 {
+    if (s->arena == NULL) /* a device failed, and the CPU could not take over */
+        return s->model->cpu_supported() ? PENJING_OUT_OF_MEMORY : PENJING_NO_CPU;
     return s->model->cpu_run(inputs, outputs, s->arena, s->model->arena_bytes);
 }

@@ -121,6 +121,8 @@ int session_create(const program *model, const penjing_config *config, penjing_s
                      ? fail(&no_memory, PENJING_BAD_CONFIG, "there is no place for the session")
                      : fail(&no_memory, PENJING_OUT_OF_MEMORY, "no memory for a session");
         keep_failure(&no_memory);
+        if (session != NULL)
+            *session = NULL;
         return status;
     }
     s->model = model;
