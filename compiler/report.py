@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..targets.mobile_gpus import MobileGpu
 from .errors import CompileError
 from .manifest import CallEntry, Manifest
+from .roofline import LABEL, estimate_launches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class Report:
     kernels: tuple[CallEntry, ...]  # one row per call, in the order they run
     stack_bytes: int = 0  # on a microcontroller; 0 = not known
     instructions: int = 0  # of one inference on a microcontroller; 0 = not known
+    least_ms: float = 0.0  # of one inference on a GPU by its peak numbers; 0 = not known
     pass_seconds: tuple[float, ...] = ()
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -44,6 +47,7 @@ class Report:
             target=manifest.target.name,
             passes=manifest.passes,
             kernels=manifest.calls,
+            least_ms=_least_ms(manifest),
             pass_seconds=tuple(pass_seconds),
             stage_seconds=dict(stage_seconds or {}),
             **asdict(manifest.sizes),
@@ -75,6 +79,8 @@ class Report:
         if self.instructions:
             count = count_text(self.instructions)
             rows.append(f"  board    {count} instructions, stack {_bytes(self.stack_bytes)}")
+        if self.least_ms:
+            rows.append(f"  at best  {self.least_ms:.2f} ms ({LABEL})")
         if self.stage_seconds:
             times = (f"{name} {seconds:.1f}" for name, seconds in self.stage_seconds.items())
             rows.append(f"  seconds  {', '.join(times)}")
@@ -134,6 +140,14 @@ class Report:
             work = (count_text(macs), _bytes(size))
             rows.append((kernel, str(len(group)), *work, str(group[0])))
         return table(rows, "lrrrl") if self.kernels else []
+
+
+def _least_ms(manifest: Manifest) -> float:
+    """What the launches of one inference take at best on the GPU that they are made for."""
+    gpu = manifest.target
+    if not isinstance(gpu, MobileGpu) or not gpu.gflops or not gpu.bandwidth:
+        return 0.0
+    return estimate_launches((x for call in manifest.calls for x in call.launches), gpu)
 
 
 def _change(before: Any, after: Any, text: Callable[[Any], str] = "{:.4g}".format) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...targets.opencl.kernel import DeviceKernel
+from ..errors import CompileError
 from ..ir.tensor_spec import TensorSpec
 from ..library.c_text import DTYPE_CODES, quote
 from ..library.constants import Constants
@@ -143,7 +144,15 @@ def _argument(call: Call, kernel: DeviceKernel, position: int, places: _Places) 
     size = TensorSpec((), dtype).nbytes
     element, rest = divmod(start, size)
     assert rest == 0, f"{name} begins inside an element of {dtype}"
-    return _row(place, index, element + (call.offsets[position] if call.offsets else 0))
+    element += call.offsets[position] if call.offsets else 0
+    if element >= 1 << 32:
+        raise CompileError(
+            "kernels for GPUs count the elements of a buffer with 32 bits",
+            at=", ".join(filter(None, call.modules)),
+            got=f"a value that begins at element {element}",
+            fix="store weights in fewer bits, or split the model",
+        )
+    return _row(place, index, element)
 
 
 def _results(step: Step, index: int, places: _Places) -> Iterator[str]:

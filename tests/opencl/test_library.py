@@ -171,6 +171,7 @@ def test_a_device_without_float16_arithmetic_leaves_the_model_to_the_cpu() -> No
 def test_a_phone_without_opencl_runs_the_model_on_its_cpu(small: Small) -> None:
     artifact = penjing.compile(small, (torch.zeros(IMAGE),), target="mali-g7x", name="phone")
     check(artifact, small, 1e-2)  # float16 is the default there
+    assert "ms (estimate by peak numbers, not measured)" in artifact.report.summary()
     with pytest.raises(CompileError, match="launches are timed in this process"):
         artifact.profile(torch.zeros(IMAGE))
 
