@@ -10,8 +10,7 @@ from typing import Any
 from ..cpu import conv, conv_parts, gemm
 from ..cpu.half_arithmetic import for_sums
 from ..cpu.loops import micro_kernel, split_tiles, store_tile
-from ..cpu.pack_rows import TEMPLATE as PACK_ROWS
-from ..cpu.stages import Stage, stage_of, stages
+from ..cpu.stages import Stage, stage_of
 from ..mobile_gpus import MobileGpu
 from ..target import Target
 from .long_sums import part_of, schedule_parts
@@ -60,13 +59,6 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
         micro_kernel(sch, stage.block, core, steps=_steps(stage), left=left)
         return done
     return done | schedule_parts(sch, stage, part, column_tiles, core)
-
-
-def inline_packing(sch: Any) -> None:
-    """Let products read rows where they are, not from copies that a CPU loads in pairs."""
-    for stage in stages(sch):
-        if stage.template == PACK_ROWS:
-            sch.compute_inline(stage.block)
 
 
 def _rank(stage: Stage) -> int:

@@ -23,6 +23,7 @@ from ..target import Target
 from . import products, windows
 from .long_sums import split_long_sums
 from .nests import schedule_nest
+from .packed_rows import inline_packing
 from .rows import schedule_row
 from .work_items import mark_work_items, without_single_iterations
 
@@ -41,7 +42,7 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
     sch = s_tir.Schedule(tvm.IRModule({"main": seed_sums(split_long_sums(func, target))}))
     sch.work_on("main")
     inline_stages(sch)
-    products.inline_packing(sch)
+    inline_packing(sch)
     inplace = inplace_pairs(sch, inputs)
     core, todo, done = work_item(target), stages(sch), set[str]()
     for stage in todo:
