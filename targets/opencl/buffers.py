@@ -19,6 +19,8 @@ from .types import (
     with_lanes,
 )
 
+Statement = tuple[str, list[str]]  # a function and its arguments; without them a whole statement
+
 
 class Buffers:
     """Writes accesses to buffers.
@@ -65,26 +67,26 @@ class Buffers:
         texts = [self._expressions.text(tirx.BufferLoad(buffer, [i])) for i in elements(index)]
         return self._gathered(load, texts)
 
-    def store(self, buffer: Any, index: Any, value: Any) -> list[str]:
+    def store(self, buffer: Any, index: Any, value: Any) -> list[Statement]:
         """The statements that store a value."""
         text = self.stored(buffer, value)
         if buffer in self.variables or lanes_of(buffer) > 1:
             place = self._place(buffer, index)
-            return [f"{place} {self._in_place(place, value, text)};"]
+            return [(f"{place} {self._in_place(place, value, text)}", [])]
         lanes = lanes_of(index)
         if lanes == 1 and self._is_stored_half(buffer):
             name, where = self._name_of(buffer), self._expressions.text(index)
-            return [f"vstore_half_rte({text}, {where}, {name});"]
+            return [("vstore_half_rte", [text, where, name])]
         if lanes == 1:
             place = self._place(buffer, index)
-            return [f"{place} {self._in_place(place, value, text)};"]
+            return [(f"{place} {self._in_place(place, value, text)}", [])]
         if not is_vector(lanes):
             raise CannotPrint(f"a vector of {lanes} stored in {buffer.name}")
         if _follows(index):
             pointer = self._pointer(buffer, index.base)
             half = self._is_stored_half(buffer)
             function = f"vstore_half{lanes}_rte" if half else f"vstore{lanes}"
-            return [f"{function}({text}, 0, {pointer});"]
+            return [(function, [text, "0", pointer])]
         return self._scatter(buffer, index, value)
 
     def stored(self, buffer: Any, value: Any) -> str:
@@ -151,12 +153,10 @@ class Buffers:
             return self._truth(load, f"({bytes_})({', '.join(texts)})")
         return self._expressions.gathered(load, texts)
 
-    def _scatter(self, buffer: Any, index: Any, value: Any) -> list[str]:
+    def _scatter(self, buffer: Any, index: Any, value: Any) -> list[Statement]:
         """One store for each element."""
-        lines = []
-        for place, element in zip(elements(index), elements(value), strict=True):
-            lines += self.store(buffer, place, element)
-        return lines
+        pairs = zip(elements(index), elements(value), strict=True)
+        return [line for place, element in pairs for line in self.store(buffer, place, element)]
 
 
 def _follows(index: Any) -> bool:

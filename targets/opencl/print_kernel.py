@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import tvm_ffi
 from tvm import ir, sym, tirx
 
 from ..cortex_m.line_breaks import broken, listed
@@ -12,10 +11,16 @@ from ..cortex_m.scope import Scope
 from . import truth
 from .barrier import is_barrier
 from .buffers import Buffers
-from .lanes import elements, in_parts
 from .print_expression import ExpressionPrinter
 from .private import elements_of, find_variables, private_bytes
 from .reserved import RESERVED
+from .statements import (
+    flat,
+    inline_steps,
+    late_declarations,
+    parts_of_store,
+    without_single_iterations,
+)
 from .types import STORED, CannotPrint, element_of, lanes_of
 from .words import Kind
 
@@ -59,7 +64,7 @@ def print_kernel(
     Raises:
         CannotPrint: It holds something that our OpenCL C has no form for.
     """
-    body = _without_single_iterations(body)
+    body = inline_steps(without_single_iterations(body))
     printer = _Printer(words, half_arithmetic)
     printer.find_variables(body)
     signature = printer.declare_parameters(parameters, restrict)
@@ -133,7 +138,7 @@ class _Printer:
         method(self, node)
 
     def _sequence(self, node: Any) -> None:
-        statements = _flat(node)
+        statements = late_declarations(flat(node))
         skip = False
         for now, following in zip(statements, [*statements[1:], None], strict=True):
             if skip:
@@ -176,9 +181,12 @@ class _Printer:
         self._line("}")
 
     def _store(self, node: Any) -> None:
-        for value, index in _stores(node):
-            for line in self.buffers.store(node.buffer, index, value):
-                self._line(line)
+        for value, index in parts_of_store(node):
+            for start, arguments in self.buffers.store(node.buffer, index, value):
+                if arguments:
+                    self.lines += listed(f"{'    ' * self.depth}{start}(", arguments, ");")
+                else:
+                    self._line(f"{start};")
 
     def _evaluate(self, node: Any) -> None:
         if is_barrier(node):
@@ -195,7 +203,9 @@ class _Printer:
         kind = expressions.type_of(node.value)
         if lanes_of(node.value) == 1 and element_of(node.value).startswith("int"):
             self.ranges.bind(node.var, node.value, allow_override=True)
-        self._line(f"const {kind} {self.scope.declare(node.var, str(node.var.name))} = {value};")
+        is_common = str(node.var.name).startswith("cse_v")
+        wanted = ("at" if kind == "int" else "common") if is_common else str(node.var.name)
+        self._line(f"const {kind} {self.scope.declare(node.var, wanted)} = {value};")
 
     def _declaration(self, node: Any) -> None:
         """Another name of a buffer."""
@@ -207,7 +217,8 @@ class _Printer:
     def _allocate(self, buffer: Any, value: Any) -> None:
         """Declare a private buffer, with its first value if there is one."""
         if buffer in self.buffers.variables:
-            widths = self.buffers.variables[buffer].widths
+            variables = self.buffers.variables[buffer]
+            widths = variables.widths
             kinds = [self.buffers.variable_type(buffer, width) for width in widths]
             many = len(widths) > 1
             names = [
@@ -219,8 +230,9 @@ class _Printer:
                 self._line(f"{kinds[0]} {names[0]} = {self.buffers.stored(buffer, value)};")
                 return
             for kind in dict.fromkeys(kinds):
-                alike = [name for name, own in zip(names, kinds, strict=True) if own == kind]
-                self.lines += listed(f"{'    ' * self.depth}{kind} ", alike, ";")
+                alike = [names[i] for i in sorted(variables.used) if kinds[i] == kind]
+                if alike:
+                    self.lines += listed(f"{'    ' * self.depth}{kind} ", alike, ";")
             return
         name = self.scope.declare(buffer, buffer.name)
         local = "__local " if buffer.scope() == "shared" else ""
@@ -267,34 +279,3 @@ _STATEMENTS = {
     tirx.AllocBuffer: _Printer._allocation,
     tirx.AttrStmt: lambda printer, node: printer.statement(node.body),
 }
-
-
-def _without_single_iterations(body: Any) -> Any:
-    """Loops that run once as what is in them."""
-
-    def once(loop: Any) -> Any:
-        if not isinstance(loop.extent, tirx.IntImm) or int(loop.extent) != 1:
-            return loop
-        first = loop.min
-        return tvm_ffi.structural_map(
-            loop.body, (ir.Var, lambda var: first if var.same_as(loop.loop_var) else var)
-        )
-
-    return tvm_ffi.structural_map(body, (tirx.For, once))
-
-
-def _flat(node: Any) -> list[Any]:
-    """The statements of a sequence, nested ones among them."""
-    if not isinstance(node, tirx.SeqStmt):
-        return [node]
-    return [inner for statement in node.seq for inner in _flat(statement)]
-
-
-def _stores(store: Any) -> list[tuple[Any, Any]]:
-    """The values and places of a store: several if OpenCL C has no such vector."""
-    (index,) = store.indices
-    if lanes_of(store.buffer) > 1:
-        return [(store.value, index)]
-    if lanes_of(index) > 1 and not isinstance(index, tirx.Ramp):
-        return list(zip(elements(store.value), elements(index), strict=True))
-    return list(zip(in_parts(store.value), in_parts(index), strict=True))

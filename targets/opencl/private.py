@@ -17,6 +17,7 @@ class Variables:
 
     width: int
     elements: int
+    used: frozenset[int]  # those that something accesses
 
     @property
     def widths(self) -> list[int]:
@@ -97,7 +98,7 @@ def _variables(buffer: Any, places: list[tuple[int, int] | None]) -> Variables |
         return None
     if lanes_of(buffer) > 1 and width > 1:
         return None
-    variables = Variables(width, elements)
+    variables = Variables(width, elements, frozenset(first // width for first, _ in known))
     if not all(map(is_vector, variables.widths)) or len(variables.widths) > _MOST:
         return None
     return variables

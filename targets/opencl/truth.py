@@ -76,8 +76,9 @@ def logical(printer: Any, node: Any) -> Written:
     """And, or."""
     scalar, vector, precedence = _LOGICAL[type(node)]
     if lanes_of(node) == 1:
-        left, right = printer.text(node.a, EQUALITY), printer.text(node.b, EQUALITY)
-        return f"{left} {scalar} {right}", precedence
+        pair = (node.a, node.b)  # others in parentheses: compilers want to see how they nest
+        texts = (printer.text(n, precedence if type(n) is type(node) else EQUALITY) for n in pair)
+        return f" {scalar} ".join(texts), precedence
     bits = _bits(printer, node)
     left, right = mask(printer, node.a, bits, UNARY), mask(printer, node.b, bits, UNARY)
     return f"{left} {vector} {right}", BITS
