@@ -32,32 +32,32 @@ static uint32_t round_up(uint32_t items, uint32_t limit)
     return power;
 }
 
-/* The group that a launch needs, one that was tuned before, or a usual one. CPUs choose for themselves: their work-items run
-   in loops, and whole groups are what their cores share out. */
-int choose_group(penjing_session *s, uint32_t launch)
+static void choose_usual(const penjing_session *s, uint32_t launch, uint32_t group[3])
 {
     const uint32_t *items = s->model->launches[launch].items;
-    const uint32_t *needed = s->model->launches[launch].group;
-    uint32_t *group = s->steps[launch].group;
-    for (int d = 0; d < 3; d++)
-        group[d] = needed[d];
-    if (count_items(needed) != 0) {
-        if (group_fits(s, launch, needed))
-            return PENJING_OK;
-        return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu work-items, %s has %zu",
-                    s->model->launches[launch].function, count_items(needed), s->device.name,
-                    s->steps[launch].group_limit);
-    }
-    if (s->record.tuned && s->record.groups != NULL) {
-        memcpy(group, s->record.groups[launch], sizeof s->record.groups[launch]);
-        return PENJING_OK;
-    }
-    if (s->device.type & CL_DEVICE_TYPE_CPU)
-        return PENJING_OK;
     group[0] = round_up(items[0], USUAL_WIDTH);
     group[1] = round_up(items[1], USUAL_ITEMS / group[0]);
     group[2] = round_up(items[2], USUAL_ITEMS / group[0] / group[1]);
+    group[0] = round_up(items[0], USUAL_ITEMS / group[1] / group[2]); /* where these are small */
     for (int d = 2; d >= 0 && !group_fits(s, launch, group); d--)
         group[d] = 1;
+}
+
+/* The group that a launch needs, or one that was tuned before, or a usual one. CPUs choose by
+   themselves: their work-items run in loops, and whole groups are what their cores share out. */
+int choose_group(penjing_session *s, uint32_t launch)
+{
+    const uint32_t *needed = s->model->launches[launch].group;
+    uint32_t *group = s->steps[launch].group;
+    if (count_items(needed) != 0 && !group_fits(s, launch, needed))
+        return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu work-items, %s has %zu",
+                    s->model->launches[launch].function, count_items(needed), s->device.name,
+                    s->steps[launch].group_limit);
+    if (count_items(needed) != 0)
+        memcpy(group, needed, sizeof s->steps[launch].group);
+    else if (s->record.tuned && s->record.groups != NULL)
+        memcpy(group, s->record.groups[launch], sizeof s->steps[launch].group);
+    else if ((s->device.type & CL_DEVICE_TYPE_CPU) == 0)
+        choose_usual(s, launch, group);
     return PENJING_OK;
 }
