@@ -15,6 +15,8 @@ static int has_bits(unsigned leaf, unsigned subleaf, int number, unsigned bits)
 static int keeps_bits(unsigned bits)
 {
     unsigned low, high;
+    if (bits == 0)
+        return 1;
     if (!has_bits(1, 0, 2, 1u << 27)) /* OSXSAVE: XGETBV may be executed */
         return 0;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

@@ -62,7 +62,7 @@ def emit_cpu_check(cpu: Target) -> str:
     if cpu.triple.startswith("x86_64"):
         tests = [f"has_bits({', '.join(row)})" for row in _masks(_CPUID[flag] for flag in flags)]
         kept = _ZMM if "avx512f" in flags else _YMM if "avx" in flags else 0
-        tests += [f"keeps_bits({kept:#x})"] if kept else []
+        tests.append(f"keeps_bits({kept:#x})")
     else:
         tests = [f"has_bits({', '.join(row)})" for row in _masks(_HWCAP[flag] for flag in flags)]
     return _SOURCE.read_text() + "\n" + _CHECK.format(tests=" &&\n           ".join(tests))
