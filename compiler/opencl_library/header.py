@@ -48,8 +48,8 @@ const char *{name}_device(const penjing_session *session);
 /* 1 if a device runs the model, 0 if the CPU does. */
 int {name}_on_device(const penjing_session *session);
 
-/* Runs the model once and takes the time of every launch: as many as it has, of which the first
- * `count` are written to `times`. On the CPU there are none. */
+/* Runs the model once and takes the time of every launch: returns how many it has, of which the
+ * first `count` are written to `times`. On the CPU there are none. A status is negative. */
 int {name}_profile(penjing_session *session, const void *const *inputs, void *const *outputs,
 {indent}penjing_time *times, uint32_t count);
 
