@@ -3,14 +3,44 @@
 from typing import Any
 
 import tvm
+import tvm_ffi
 from tvm import ir, tirx
 
-from ..cpu.stages import collect, cost
+from ..cpu.stages import collect
+
+_BINARY = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Div, tirx.Min, tirx.Max)
+_FREE = frozenset({"tirx.if_then_else", "tirx.likely", "tirx.reinterpret", "tirx.penjing_word"})
+_OF_WORDS = {"tirx.penjing_dot": 8, "tirx.penjing_dot_halves": 4}  # 4 and 2 multiply-adds
 
 
 def operations(body: Any) -> int:
-    """Floating-point operations of all work-items; a multiply-add counts as two."""
-    return sum(times * cost(store.value) for store, times in _stores(body))
+    """Additions, multiplications and the like of all work-items; a multiply-add counts as two.
+
+    Those of indices and conversions between types are left out.
+    """
+    return sum(times * _arithmetic(store.value) for store, times in _stores(body))
+
+
+def _arithmetic(value: Any) -> int:
+    """Operations on what is computed."""
+    count = 0
+
+    def add(node: Any) -> None:
+        nonlocal count
+        count += 1 if isinstance(node, _BINARY) else _of_call(node)
+
+    def skip(_: Any) -> Any:
+        return tvm_ffi.WalkResult.SKIP
+
+    tvm_ffi.structural_walk(value, ((ir.TensorLoad, skip), ((*_BINARY, ir.Call), add)), order="pre")
+    return count
+
+
+def _of_call(call: Any) -> int:
+    name = str(getattr(call.op, "name", ""))
+    if name == "tirx.penjing_dot_groups":  # 8 weights in each packed word, for 2 of inputs
+        return 16 * (len(call.args) - 1) // 3
+    return 0 if name in _FREE else _OF_WORDS.get(name, 1)
 
 
 def bytes_moved(body: Any, params: list[Any]) -> int:
