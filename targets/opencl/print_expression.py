@@ -53,6 +53,7 @@ class ExpressionPrinter:
         ranges: Knows the ranges of the variables.
         kind: What words of small integers hold.
         half_arithmetic: Whether float16 is half in registers, not float.
+        exact: Whether quotients and roots of float32 are correctly rounded.
     """
 
     def __init__(
@@ -62,15 +63,16 @@ class ExpressionPrinter:
         ranges: sym.Analyzer,
         kind: words.Kind,
         half_arithmetic: bool,
+        exact: bool,
     ) -> None:
         self._name_of = name_of
         self._load = load
         self._ranges = ranges
         self.kind = kind
         self.half_arithmetic = half_arithmetic
+        self._exact = exact
         self.helpers: set[str] = set()
         self.extensions: set[str] = {"cl_khr_fp16"} if half_arithmetic else set()
-        self.rounds = False  # whether a result may not become a part of a multiply-add
 
     def text(self, node: Any, least: int = 0) -> str:
         """An expression, in parentheses unless it binds at least as tightly as `least`."""
@@ -122,12 +124,6 @@ class ExpressionPrinter:
             return written
         raise CannotPrint(f"{type(node).__name__} in {node}")
 
-    def _variable(self, node: Any) -> Written:
-        return self._name_of(node), ATOM
-
-    def _loaded(self, node: Any) -> Written:
-        return self._load(node)
-
     def _integer(self, node: Any) -> Written:
         text = integer(int(node.value), element_of(node))
         return text, UNARY if text.startswith("-") else ATOM
@@ -140,6 +136,8 @@ class ExpressionPrinter:
         element = element_of(node)
         if isinstance(node, tirx.Mod) and element in FLOATS:
             return f"fmod({self.text(node.a)}, {self.text(node.b)})", ATOM
+        if isinstance(node, tirx.Div) and element == "float32" and self._exact:
+            return self.call(f"divide_{self.type_of(node)}", self.text(node.a), self.text(node.b))
         return self._operated(node, *_BINARY[type(node)])
 
     def _operated(self, node: Any, operator: str, precedence: int) -> Written:
@@ -254,6 +252,8 @@ class ExpressionPrinter:
             return self._intrinsic(node)
         if name.startswith("penjing_"):
             return words.write(self, name.removeprefix("penjing_"), list(node.args), node)
+        if name == "sqrt" and element_of(node) == "float32" and self._exact:
+            return self.call(f"root_{self.type_of(node)}", self.text(node.args[0]))
         if name in _FUNCTIONS:
             arguments = ", ".join(self.text(each) for each in node.args)
             return f"{_FUNCTIONS[name]}({arguments})", ATOM
@@ -263,8 +263,7 @@ class ExpressionPrinter:
         number, *arguments = node.args
         name = words.intrinsic(int(number))
         if name == "llvm.arithmetic.fence":
-            self.rounds = True
-            return self._written(arguments[0])
+            return self._written(arguments[0])  # no kernel with it joins products and sums
         if name == "llvm.aarch64.neon.faddp":
             return self.call("pair_sums_float4", *map(self.text, arguments))
         raise CannotPrint(f"{name} in {node}")
@@ -278,8 +277,8 @@ class ExpressionPrinter:
 
 _METHODS: dict[Any, Callable[[ExpressionPrinter, Any], Written]] = {
     ir.Call: ExpressionPrinter._called,
-    ir.TensorLoad: ExpressionPrinter._loaded,
-    ir.Var: ExpressionPrinter._variable,
+    ir.TensorLoad: lambda printer, node: printer._load(node),
+    ir.Var: lambda printer, node: (printer._name_of(node), ATOM),
     tirx.IntImm: ExpressionPrinter._integer,
     tirx.FloatImm: ExpressionPrinter._real,
     **dict.fromkeys(_BINARY, ExpressionPrinter._binary),

@@ -17,6 +17,7 @@ from .reserved import RESERVED
 from .statements import (
     flat,
     inline_steps,
+    is_exact,
     late_declarations,
     parts_of_store,
     without_single_iterations,
@@ -45,6 +46,7 @@ def print_kernel(
     is_rounded: bool = True,
     words: Kind = Kind.BYTES,
     half_arithmetic: bool = False,
+    exact: bool = False,
 ) -> KernelText:
     """Statements as `__kernel void NAME(...)`, run once by every work-item.
 
@@ -60,18 +62,20 @@ def print_kernel(
             barrier.
         words: What words of small integers hold.
         half_arithmetic: Whether float16 is half in registers too, not float.
+        exact: Whether every operation on float32 rounds to nearest: products are not joined with
+            sums, and devices may not divide as they like.
 
     Raises:
         CannotPrint: It holds something that our OpenCL C has no form for.
     """
     body = inline_steps(without_single_iterations(body))
-    printer = _Printer(words, half_arithmetic)
+    printer = _Printer(words, half_arithmetic, exact or is_exact(body))
     printer.find_variables(body)
     signature = printer.declare_parameters(parameters, restrict)
     printer.declare_ids(ids, is_rounded)
     printer.statement(body)
     expressions = printer.expressions
-    if expressions.rounds:
+    if printer.exact:
         printer.lines.insert(0, "    #pragma OPENCL FP_CONTRACT OFF")
     lines = [*listed(f"__kernel void {name}(", signature, ")"), "{", *printer.lines, "}"]
     return KernelText(
@@ -88,6 +92,7 @@ class _Printer:
 
     words: Kind
     half_arithmetic: bool
+    exact: bool
     lines: list[str] = field(default_factory=list)
     depth: int = 1
 
@@ -95,7 +100,8 @@ class _Printer:
         self.scope = Scope(RESERVED)
         self.ranges = sym.Analyzer()
         self.expressions = ExpressionPrinter(
-            self._name_of, self._load, self.ranges, self.words, self.half_arithmetic
+            *(self._name_of, self._load, self.ranges, self.words),
+            *(self.half_arithmetic, self.exact),
         )
         self.buffers = Buffers(self.expressions, self._name_of)
 

@@ -7,6 +7,21 @@ from tvm import ir, tirx
 
 from .lanes import elements, in_parts
 from .types import lanes_of
+from .words import intrinsic
+
+
+def is_exact(body: Any) -> bool:
+    """Whether a float may not be joined with others: it is rounded first.
+
+    Then the rules that made it promise every bit, as those of integers made of floats do.
+    """
+    calls: list[Any] = []
+    tvm_ffi.structural_walk(body, (ir.Call, calls.append), order="pre")
+    return any(
+        str(call.op.name).endswith("call_llvm_pure_intrin")
+        and intrinsic(int(call.args[0])) == "llvm.arithmetic.fence"
+        for call in calls
+    )
 
 
 def without_single_iterations(body: Any) -> Any:

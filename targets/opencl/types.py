@@ -15,7 +15,7 @@ INTEGERS = {
 FLOATS = {"float16": "half", "float32": "float", "float64": "double"}
 STORED = {**INTEGERS, **FLOATS, "bool": "uchar", "bfloat16": "ushort"}  # in memory
 _BITS = {"bool": 8, "bfloat16": 16}
-_LANES = (1, 2, 3, 4, 8, 16)  # of the vectors that OpenCL C has
+LANES = (1, 2, 3, 4, 8, 16)  # of the vectors that OpenCL C has
 
 
 class CannotPrint(ValueError):
@@ -44,7 +44,7 @@ def bits_of(element: str) -> int:
 
 def is_vector(lanes: int) -> bool:
     """Whether OpenCL C has vectors of so many elements; an element counts as one."""
-    return lanes in _LANES
+    return lanes in LANES
 
 
 def with_lanes(name: str, lanes: int) -> str:
@@ -53,7 +53,7 @@ def with_lanes(name: str, lanes: int) -> str:
     Raises:
         CannotPrint: OpenCL C has no such vector.
     """
-    if lanes not in _LANES:
+    if lanes not in LANES:
         raise CannotPrint(f"a vector of {lanes} {name}")
     return name if lanes == 1 else f"{name}{lanes}"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tvm import ir, tirx
 
+from penjing.targets.opencl.preamble import HELPERS
 from penjing.targets.opencl.types import CannotPrint
 from tests.opencl.kernels import at, buffer, in_order, printed, ramp, run, to
 
@@ -220,3 +221,28 @@ def test_refuses_unknown_functions() -> None:
     )
     with pytest.raises(CannotPrint, match="tanh"):
         printed(to(y, 0, call), [], [y])
+
+
+@pytest.mark.parametrize("units", [0, 2, -3])
+def test_quotients_and_roots_round_to_nearest(units: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the device is off by some units in the last place."""
+    for name, result in (("divide_float", "a / b"), ("root_float", "sqrt(x)")):
+        exact = f"first = {result};"
+        assert exact in HELPERS[name]
+        moved = f"first = as_float(as_int({result}) + {units});"
+        monkeypatch.setitem(HELPERS, name, HELPERS[name].replace(exact, moved))
+    random = np.random.default_rng(7)
+    size = 4096
+    a = (random.standard_normal(size) * 10.0 ** random.integers(-9, 9, size)).astype("float32")
+    b = random.uniform(1, 2, size).astype("float32") * np.where(a > 0.1, -1, 1).astype("float32")
+    x, y = buffer("x", size), buffer("y", size)
+    quotient, root = buffer("quotient", size), buffer("root", size)
+    place = ramp(ITEM * 4, 4)
+    body = in_order(
+        to(quotient, place, at(x, place) / at(y, place)),
+        to(root, place, tirx.sqrt(tirx.abs(at(x, place)))),
+    )
+    ids = [(ITEM, 0, size // 4)]
+    found = run(body, [x, y], [quotient, root], ids, a, b, exact=True)
+    np.testing.assert_array_equal(found[0], a / b)
+    np.testing.assert_array_equal(found[1], np.sqrt(np.abs(a)))
