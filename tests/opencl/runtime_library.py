@@ -74,6 +74,13 @@ def runtime_sources() -> list[Path]:
     return sorted(RUNTIME.glob("*.c"))
 
 
+def many_sessions(*options: str, name: str = "many_sessions", target: Target = HOST) -> Path:
+    """The program of sessions in several threads."""
+    models = [HERE / f"{model}_program.c" for model in ("small", "other")]
+    sources = [HERE / "many_sessions.c", *models, *runtime_sources()]
+    return build(name, sources, *options, target=target)
+
+
 @cache
 def load_runtime(extensions: str = "") -> ctypes.CDLL:
     """The run time with the small model, which asks for these extensions, in this process."""

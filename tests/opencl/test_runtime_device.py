@@ -1,10 +1,11 @@
 """The run time on a real device of OpenCL, if one is installed: PoCL makes the CPU one."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .runtime_library import DEVICE_ONLY, NO_DEVICE, NO_OPENCL, OK, Arrays, Session
+from .runtime_library import DEVICE_ONLY, NO_DEVICE, NO_OPENCL, OK, Arrays, Session, many_sessions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,3 +69,11 @@ def test_a_device_without_an_extension_is_not_taken() -> None:
         arrays = Arrays()
         assert session.run(arrays) == OK
         arrays.check()
+
+
+def test_models_and_threads_share_a_device(tmp_path: Path) -> None:
+    command = [many_sessions(), "libOpenCL.so.1", tmp_path, "10"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not done.stdout.startswith("cpu")
+    assert len(list(tmp_path.iterdir())) == 2

@@ -10,26 +10,9 @@ import pytest
 from penjing import targets
 
 from ..c_programs import run_program
-from .runtime_library import (
-    HERE,
-    HOST,
-    OK,
-    Arrays,
-    Fake,
-    Session,
-    build,
-    fake_path,
-    runtime_sources,
-)
+from .runtime_library import OK, Arrays, Fake, Session, fake_path, many_sessions
 
-PROGRAM = [HERE / "many_sessions.c", HERE / "small_program.c", HERE / "other_program.c"]
 A72 = targets.get("arm-a72")
-
-
-def many_sessions(
-    *options: str, name: str = "many_sessions", target: targets.Target = HOST
-) -> Path:
-    return build(name, [*PROGRAM, *runtime_sources()], *options, target=target)
 
 
 def run(command: list[object], **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -62,7 +45,14 @@ def test_every_call_of_opencl_may_fail(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 @pytest.mark.parametrize(
-    "words", ["", "build_fails", "clEnqueueNDRangeKernel=9", "no_platform", "wrong_integer"]
+    "words",
+    [
+        "",
+        pytest.param("build_fails", marks=pytest.mark.slow),
+        pytest.param("clEnqueueNDRangeKernel=9", marks=pytest.mark.slow),
+        pytest.param("no_platform", marks=pytest.mark.slow),
+        "wrong_integer",
+    ],
 )
 def test_valgrind_finds_nothing(tmp_path: Path, words: str) -> None:
     valgrind = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=9"]
