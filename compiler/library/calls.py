@@ -48,7 +48,7 @@ def emit_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> str:
         "    (void)inputs, (void)outputs, (void)arena, (void)weights;",
     ]
     for step, call in enumerate(lowered.calls):
-        lines += [f"    STEP({step});{_describe(call)}", *call_statement(call, places)]
+        lines += [f"    STEP({step});{describe_call(call)}", *call_statement(call, places)]
     lines.append(f"    STEP({len(lowered.calls)});")
     for source, position in plan.copies:
         size = lowered.values[source].spec.nbytes
@@ -56,7 +56,7 @@ def emit_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _describe(call: Call) -> str:
+def describe_call(call: Call) -> str:
     """What the call computes and for which modules of the model, as a comment."""
     ops = ", ".join(dict.fromkeys(call.ops))
     modules = ", ".join(filter(None, call.modules))

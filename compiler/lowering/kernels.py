@@ -16,9 +16,11 @@ from ...targets.mobile_gpus import MobileGpu
 from ...targets.opencl.border import Border
 from ...targets.opencl.kernel import DeviceKernel
 from ...targets.opencl.lower import lower_device_kernel
+from ...targets.opencl.types import CannotPrint
 from ...targets.target import Target
+from ..errors import CompileError
 from ..ir.layout import Layout, channels_last_shape
-from ..ir.program import node_spec
+from ..ir.program import node_spec, origin_of
 from ..ir.regions import Region
 from ..ir.tensor_spec import TensorSpec
 from .builder import Array, is_large, reaches_lowest
@@ -92,7 +94,10 @@ class Kernels:
             for place, node in enumerate(region.outputs, inputs)
             if node in layouts and layouts[node].has_border
         }
-        symbol = self.add(lowered.func, inputs=inputs, around=around)
+        try:
+            symbol = self.add(lowered.func, inputs=inputs, around=around)
+        except CannotPrint as error:
+            raise _no_kernel(region, self.target, error) from error
         kernel = Kernel(
             symbol=symbol,
             raw=self.made[symbol],
@@ -188,6 +193,18 @@ def _fingerprint(
     low = [f"low {i}" for i, weight in given if reaches_lowest(weight)]
     large = [f"large {i}" for i, weight in given if is_large(weight)]
     return (*(digest(weights[region.inputs[index]]) for index in inspected), *low, *large)
+
+
+def _no_kernel(region: Region, target: Target, error: CannotPrint) -> CompileError:
+    """What to tell the user of a region that has no form on the device."""
+    ops = ", ".join(dict.fromkeys(str(node.target) for node in region.nodes))
+    paths = (origin_of(node).module_path for node in region.nodes)
+    return CompileError(
+        f"no kernel of {target.name} computes this",
+        at=", ".join(dict.fromkeys(filter(None, paths))),
+        got=f"{ops}: {error}",
+        fix="compile the model for a CPU",
+    )
 
 
 def _border(spec: TensorSpec, layout: Layout) -> Border:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..library.calls import MACROS, Places, call_statement
+from ..library.calls import MACROS, Places, call_statement, describe_call
 from ..library.constants import Constants
 from ..lowering.program import Call, Lowered
 from ..planning import MemoryPlan
@@ -46,9 +46,9 @@ def emit_cpu_calls(lowered: Lowered, plan: MemoryPlan, constants: Constants) -> 
     ]
     steps = steps_of(lowered)
     for index, step in enumerate(steps):
-        lines.append(f"    case {index}:")
+        lines.append(f"    case {index}:{describe_call(step.call)}")
         for call in step.calls:
-            lines += call_statement(_of_cpu(call, lowered), places)
+            lines += ["    " + line for line in call_statement(_of_cpu(call, lowered), places)]
         lines.append("        break;")
     lines += ["    }", "}", "", *_copies(lowered, plan, places)]
     return "\n".join([*lines, _CPU_RUN.format(arena_bytes=plan.arena_bytes, calls=len(steps))])

@@ -15,6 +15,7 @@ from penjing.compiler.library.elf import Elf
 from penjing.compiler.manifest import Manifest
 from penjing.compiler.runners.emulator import find_emulator
 from penjing.targets import MobileGpu
+from penjing.targets.opencl.types import CannotPrint
 
 from .runs import device
 
@@ -202,6 +203,19 @@ def as_on_linux(artifact: Artifact, folder: Path) -> Artifact:
     process = replace(again._emulated.process, emulator=replace(emulator, command=command))
     again._emulated.process = process
     return again
+
+
+def test_what_cannot_be_printed_names_the_module(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise CannotPrint("a loop")
+
+    monkeypatch.setattr("penjing.targets.opencl.lower.print_kernel", refuse)
+    with pytest.raises(CompileError, match="no kernel of opencl computes this") as caught:
+        penjing.compile(small, (torch.zeros(IMAGE),), target="opencl")
+    assert "conv" in caught.value.at
+    assert "a loop" in caught.value.got
 
 
 @pytest.mark.parametrize(
