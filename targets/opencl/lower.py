@@ -25,6 +25,7 @@ from .kernel import DeviceKernel, Launch
 from .launches import DIMENSIONS, Nest, nests, shared_scratch, top_level, touched
 from .print_kernel import KernelText, print_kernel
 from .schedule import schedule_device, work_item
+from .statements import is_exact
 from .words import kind_of
 from .work import bytes_moved, operations
 
@@ -59,6 +60,7 @@ def lower_device_kernel(
         "restrict": not scheduled.inplace,
         "words": kind_of(target),
         "half_arithmetic": half_arithmetic,
+        "exact": is_exact(lowered.body),
     }
     found = nests(without_order(lowered.body))
     for place, border in borders.items():
