@@ -1,6 +1,7 @@
 """Models become OpenCL libraries that run on a device, and on the CPU where there is none."""
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from penjing.compiler.errors import CompileError
 from penjing.compiler.library.elf import Elf
 from penjing.compiler.manifest import Manifest
 from penjing.compiler.runners.emulator import find_emulator
+from penjing.compiler.toolchain import find_toolchain
 from penjing.targets import MobileGpu
 from penjing.targets.opencl.types import CannotPrint
 
@@ -113,14 +115,23 @@ def test_a_profile_has_every_launch(artifact: Artifact) -> None:
 
 
 def test_a_header_compiles_as_c_and_cpp(artifact: Artifact, tmp_path: Path) -> None:
-    from penjing.compiler.toolchain import find_toolchain
-
     toolchain = find_toolchain(artifact.manifest.target)
     for language in ("c", "c++"):
         text = '#include "small.h"\nint main(void) { return small_create(0, 0); }\n'
         (tmp_path / "main.c").write_text(text)
         flags = ["-x", language, "-Wall", "-Wextra", "-Werror", "-c", "main.c"]
         toolchain.run([f"-I{artifact.folder}", *flags], tmp_path)
+
+
+def test_archives_of_two_models_link_into_one_program(artifact: Artifact, tmp_path: Path) -> None:
+    other = penjing.compile(nn.ReLU(), (torch.zeros(4),), target="opencl", name="other")
+    (tmp_path / "main.c").write_text(TWO_MODELS)
+    archives = [str(each.folder / f"lib{each.manifest.name}.a") for each in (artifact, other)]
+    folders = [f"-I{each.folder}" for each in (artifact, other)]
+    flags = ["-Wall", "-Wextra", "-Werror", "-o", "main", "main.c", *archives, "-ldl"]
+    find_toolchain(artifact.manifest.target).run([*folders, *flags], tmp_path)
+    done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    assert done.stdout == "cpu cpu 0 2\n"
 
 
 def test_float16_is_stored_where_that_is_chosen(small: Small) -> None:
@@ -131,6 +142,29 @@ def test_float16_is_stored_where_that_is_chosen(small: Small) -> None:
     check(half, small, 1e-2)
     assert half.manifest.passes[-2]["name"] == "reduce-precision"
     assert [entry.spec.dtype for entry in half.manifest.outputs] == ["float32"] * 4
+
+
+TWO_MODELS = """
+#include <stdio.h>
+#include "small.h"
+#include "other.h"
+int main(void)
+{
+    static float image[SMALL_INPUT0_ELEMENTS], y[SMALL_OUTPUT0_ELEMENTS], x[SMALL_OUTPUT1_ELEMENTS];
+    static float s[SMALL_OUTPUT2_ELEMENTS], again[SMALL_OUTPUT3_ELEMENTS];
+    float in[4] = {-1, 2, -3, 4}, out[4];
+    penjing_config config = {.size = sizeof config, .runs = PENJING_ON_CPU_ONLY};
+    penjing_session *small, *other;
+    if (small_create(&config, &small) != PENJING_OK || other_create(&config, &other) != PENJING_OK)
+        return 1;
+    if (small_run(small, (const void *[]){image}, (void *[]){y, x, s, again}) != PENJING_OK ||
+        other_run(other, (const void *[]){in}, (void *[]){out}) != PENJING_OK)
+        return 2;
+    printf("%s %s %g %g\\n", small_device(small), other_device(other), out[0], out[1]);
+    small_destroy(small);
+    other_destroy(other);
+}
+"""
 
 
 class Corners(nn.Module):
