@@ -179,6 +179,13 @@ API cl_int clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem memory, void *
     return 0;
 }
 
+API cl_int clFlush(cl_command_queue queue)
+{
+    (void)queue;
+    FAIL_IF_TOLD(FAILURE);
+    return 0;
+}
+
 API cl_int clFinish(cl_command_queue queue)
 {
     lock_all();

@@ -1,7 +1,9 @@
 /* One inference on the device: inputs, launches, outputs, always in this order. */
 #include "state.h"
 
-#include <stdlib.h>
+/* Drivers may keep work back until they are told to start. This often they are, so that the device
+   computes the first launches while the CPU prepares the next ones. */
+enum { LAUNCHES_PER_FLUSH = 16 };
 
 int enqueue_launch(penjing_session *s, uint32_t launch, cl_event *event)
 {
@@ -18,6 +20,18 @@ int enqueue_launch(penjing_session *s, uint32_t launch, cl_event *event)
         return fail_call(&s->message, PENJING_LAUNCH_FAILED, s->model->launches[launch].function,
                          error);
     return PENJING_OK;
+}
+
+static int enqueue_launches(penjing_session *s, cl_event *events)
+{
+    int status = PENJING_OK;
+    for (uint32_t i = 0; i < s->model->launch_count && status == PENJING_OK; i++) {
+        status = enqueue_launch(s, i, events == NULL ? NULL : &events[i]);
+        cl_int error = i % LAUNCHES_PER_FLUSH == 0 ? s->cl.clFlush(s->queue) : CL_SUCCESS;
+        if (status == PENJING_OK && error != CL_SUCCESS)
+            status = fail_call(&s->message, PENJING_LAUNCH_FAILED, "clFlush", error);
+    }
+    return status;
 }
 
 static int enqueue_copies(penjing_session *s)
@@ -41,8 +55,8 @@ static int enqueue_all(penjing_session *s, const void *const *inputs, void *cons
     int status = bind_inputs(s, inputs);
     if (status == PENJING_OK)
         status = bind_outputs(s, outputs);
-    for (uint32_t i = 0; i < s->model->launch_count && status == PENJING_OK; i++)
-        status = enqueue_launch(s, i, events == NULL ? NULL : &events[i]);
+    if (status == PENJING_OK)
+        status = enqueue_launches(s, events);
     if (status == PENJING_OK)
         status = enqueue_copies(s);
     if (status == PENJING_OK)
