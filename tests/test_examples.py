@@ -43,6 +43,15 @@ def test_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_gpu_mobilenet(tmp_path: Path) -> None:
+    printed = run(tmp_path, "gpu_mobilenet.py", "32")
+    error = re.search(r"error: (\S+)", printed)
+    assert error is not None
+    assert float(error[1]) < 1e-5
+    assert (tmp_path / "build" / "mobilenet" / "libmobilenet.so").exists()
+
+
+@pytest.mark.slow
 def test_compress_digits(tmp_path: Path) -> None:
     printed = run(tmp_path, "compress_digits.py")
     before, after = (float(text) for text in re.findall(r"accuracy (\S+) on", printed))
