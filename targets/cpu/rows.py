@@ -33,14 +33,20 @@ def row_loops(sch: Any, todo: list[Stage]) -> list[RowLoop]:
     found: list[RowLoop] = []
     last = todo[-1]
     if last.kind == "injective" and not last.template and rows[-1].rows <= len(last.axes):
-        found.append(_row_loop(sch, last, rows[-1].rows))
-    for stage in reversed(rows):
-        if not _move_into(sch, stage, found):
-            found.append(_row_loop(sch, stage, stage.rows))
+        found.append(row_loop(sch, last, rows[-1].rows))
+    add_rows(sch, rows, found)
     return found
 
 
-def _row_loop(sch: Any, stage: Stage, axes: int) -> RowLoop:
+def add_rows(sch: Any, rows: list[Stage], found: list[RowLoop]) -> None:
+    """Move stages into loops over rows, the last one first; what cannot move starts one."""
+    for stage in reversed(rows):
+        if not _move_into(sch, stage, found):
+            found.append(row_loop(sch, stage, stage.rows))
+
+
+def row_loop(sch: Any, stage: Stage, axes: int) -> RowLoop:
+    """The loop over the leading axes of a stage."""
     loops = sch.get_loops(stage.block)[:axes]
     return RowLoop(sch.fuse(*loops) if axes > 1 else loops[0], axes, [stage])
 

@@ -3,13 +3,35 @@
 import math
 from typing import Any
 
-from ..cpu.rows import RowLoop
+from ..cpu.rows import RowLoop, add_rows, row_loop
+from ..cpu.stages import Stage
 from ..mobile_gpus import MobileGpu
 from ..target import Target
 from .nests import schedule_nest, share_nest
 from .tiles import enough_items
 
 _FEWEST = 8  # members of a group
+
+
+def rows_of(sch: Any, todo: list[Stage]) -> list[RowLoop]:
+    """Loops over rows with the stages inside, also where a CPU stores each of them.
+
+    The stage that reads them last joins them if it has the same rows.
+    """
+    found: list[RowLoop] = []
+    rows = [stage for stage in todo if stage.template == "rows" and stage.rows]
+    last = todo[-1] if todo else None
+    if rows and last is not None and last.kind == "injective" and not last.template:
+        count = rows[-1].rows
+        lead = rows[-1].extents[:count]
+        if last.extents[:count] == lead:
+            found.append(row_loop(sch, last, count))
+        elif math.prod(last.extents) == math.prod(lead):  # a number for each row
+            found.append(RowLoop(row_loop(sch, last, len(last.axes)).loop, count, [last]))
+    add_rows(sch, rows, found)
+    stored: list[RowLoop] = []
+    add_rows(sch, [s for s in todo if s.template == "stored" and s.rows], stored)
+    return [*found, *stored]
 
 
 def schedule_row(sch: Any, row: RowLoop, core: Target, target: MobileGpu) -> None:

@@ -13,7 +13,6 @@ from tvm import s_tir
 from ..cpu import taps
 from ..cpu.inline import inline_stages
 from ..cpu.inplace import inplace_pairs
-from ..cpu.rows import row_loops
 from ..cpu.schedule import Scheduled
 from ..cpu.seed_sums import seed_sums
 from ..cpu.stages import stage_of, stages
@@ -24,7 +23,7 @@ from . import products, windows
 from .long_sums import split_long_sums
 from .nests import schedule_nest
 from .packed_rows import inline_packing
-from .rows import schedule_row
+from .rows import rows_of, schedule_row
 from .work_items import mark_work_items, without_single_iterations
 
 
@@ -53,7 +52,7 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
         elif stage.template == "taps":
             done |= taps.schedule(sch, stage, core, parallel=False)
     rest = [stage for stage in todo if stage.name not in done]
-    for row in row_loops(sch, rest):
+    for row in rows_of(sch, rest):
         schedule_row(sch, row, core, target)
         done |= {stage.name for stage in row.members}
     for stage in rest:

@@ -37,3 +37,26 @@ def test_many_rows_have_a_work_item_each() -> None:
     (launch,) = launches_of(lowered)
     assert launch.items == (600, 1, 1)
     assert launch.group is None
+
+
+class ChannelMeans(nn.Module):
+    """The mean of each channel of a convolution, as squeeze-and-excitation takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 24, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        return y * y.mean((2, 3), keepdim=True).sigmoid()
+
+
+def test_means_of_channels_take_one_launch() -> None:
+    lowered = assert_equals_eager(ChannelMeans(), [torch.randn(1, 3, 12, 12)], "mali-g7x")
+    means = [launch for launch in launches_of(lowered) if launch.group is not None]
+    assert [launch.items for launch in means] == [(16, 24, 1)]
+
+
+def test_norm_of_groups_takes_three_launches() -> None:
+    lowered = assert_equals_eager(nn.GroupNorm(2, 8), [torch.randn(1, 8, 16, 16)], "mali-g7x")
+    assert len(launches_of(lowered)) == 3  # means, variances, results

@@ -93,7 +93,7 @@ def row_reduce(
     lead, tail = shape_of(x)[: len(x.shape) - count], shape_of(x)[len(x.shape) - count :]
     size = math.prod(tail)
     width = width or min(kernel.lanes(str(x.dtype)) * VECTORS, 1 << size.bit_length() - 1)
-    notes = (row_notes(len(lead)) if tagged else {}) or {"schedule": "stored"}
+    notes = (row_notes(len(lead)) if tagged else {}) or {"schedule": "stored", "rows": len(lead)}
 
     def element(row: Sequence[Index], position: Index) -> Any:
         return x(*row, *unflatten_index(position, tail))
