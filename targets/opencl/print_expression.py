@@ -143,7 +143,8 @@ class ExpressionPrinter:
     def _operated(self, node: Any, operator: str, precedence: int) -> Written:
         self._check_half(node)
         mixed = precedence in (SHIFT, BITS)  # compilers want to see how these nest
-        left = self.operand(node.a, node.b, UNARY if mixed else precedence)
+        other = node.a if precedence == SHIFT else node.b  # vectors do not shift a number
+        left = self.operand(node.a, other, UNARY if mixed else precedence)
         right = self.operand(node.b, node.a, UNARY if mixed else precedence + 1)
         if operator == "+" and right.startswith("-"):
             written = f"{left} - {right[1:]}"

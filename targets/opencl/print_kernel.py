@@ -213,6 +213,9 @@ class _Printer:
         wanted = ("at" if kind == "int" else "common") if is_common else str(node.var.name)
         self._line(f"const {kind} {self.scope.declare(node.var, wanted)} = {value};")
 
+    def _attribute(self, node: Any) -> None:
+        self.statement(node.body)
+
     def _declaration(self, node: Any) -> None:
         """Another name of a buffer."""
         raise CannotPrint(f"a buffer in another's memory: {node.buffer.name}")
@@ -283,5 +286,5 @@ _STATEMENTS = {
     tirx.Bind: _Printer._bind,
     tirx.DeclBuffer: _Printer._declaration,
     tirx.AllocBuffer: _Printer._allocation,
-    tirx.AttrStmt: lambda printer, node: printer.statement(node.body),
+    tirx.AttrStmt: _Printer._attribute,
 }

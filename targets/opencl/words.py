@@ -105,8 +105,8 @@ def _word(printer: Any, elements: list[Any], node: Any) -> tuple[str, int]:
         load = tirx.BufferLoad(elements[0].source, [tirx.Ramp(start, 1, count * lanes)])
         return f"as_{ctype}({_narrowed(printer, load, small)})", _ATOM
     if lanes == 1:
-        texts = ", ".join(printer.text(each) for each in elements)
-        return f"as_int(({small}{count})({texts}))", _ATOM
+        joined = ", ".join(printer.text(each) for each in elements)
+        return f"as_int(({small}{count})({joined}))", _ATOM
     texts = [_as_int(printer, each) for each in elements]
     written: tuple[str, int] = printer.call(f"word{count}_{ctype}", *texts)
     return written

@@ -55,6 +55,10 @@ def _like(a: Any, value: int) -> Any:
 _SHIFTS: dict[str, Row] = {
     "left": (lambda a, b: a << _like(a, 3), lambda a, b: a << 3),
     "right": (lambda a, b: a >> _like(a, 2), lambda a, b: a >> 2),
+    "of one": (
+        lambda a, b: _like(a, 5) << (a & _like(a, 3)),
+        lambda a, b: b.dtype.type(5) << (a & 3),
+    ),
 }
 
 

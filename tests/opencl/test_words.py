@@ -12,7 +12,8 @@ from penjing.compiler.lowering.rules.integer_words import in_pairs
 from penjing.targets.cpu import integer_ops
 from penjing.targets.opencl.types import CannotPrint
 from penjing.targets.opencl.words import Kind
-from tests.opencl.kernels import Array, at, buffer, printed, run, to
+from tests.opencl.device import Array
+from tests.opencl.kernels import at, buffer, printed, run, to
 
 ITEM = tirx.Var("i", "int32")
 SIZE = 32
