@@ -21,5 +21,5 @@ def run(options: Namespace) -> None:
         print(profile)
         return
     rows = sorted(profile.rows, key=lambda row: row.cost, reverse=True)
-    lines = str(replace(profile, rows=tuple(rows))).splitlines()
+    lines = str(replace(profile, rows=tuple(rows), launches=())).splitlines()
     print("\n".join([*lines[: options.top + 1], lines[-1]]))

@@ -47,7 +47,7 @@ def test_it_finds_what_an_arm_core_lacks(
 ) -> None:
     emulator = shutil.which("qemu-aarch64")
     assert emulator is not None
-    command = [emulator, "-cpu", cpu, build(name, tmp_path, static=True)]
+    command = [emulator, "-cpu", cpu, str(build(name, tmp_path, static=True))]
     assert subprocess.run(command, check=False).returncode == supported
 
 

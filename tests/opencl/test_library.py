@@ -11,6 +11,7 @@ from torch import nn
 
 import penjing
 from penjing.compiler.artifact import Artifact, load
+from penjing.compiler.cli.main import main
 from penjing.compiler.errors import CompileError
 from penjing.compiler.library.elf import Elf
 from penjing.compiler.manifest import Manifest
@@ -112,6 +113,18 @@ def test_a_profile_has_every_launch(artifact: Artifact) -> None:
     assert "at best" not in str(profile)  # nothing is known about the device
     content = json.loads(json.dumps(profile.to_json()))
     assert content["launches"][0]["function"] == launches[0].function
+
+
+def test_the_command_line_runs_and_profiles_a_saved_library(
+    artifact: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artifact.save(tmp_path)
+    assert main(["run", str(tmp_path)]) == 0
+    assert "f32[2,5]" in capsys.readouterr().out
+    assert main(["profile", str(tmp_path), "--top", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[-1].endswith(f"in {len(artifact.manifest.calls)} calls")
 
 
 def test_a_header_compiles_as_c_and_cpp(artifact: Artifact, tmp_path: Path) -> None:
