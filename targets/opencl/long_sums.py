@@ -1,8 +1,10 @@
-"""Products of few columns of results: the members of a group each sum a part of the depth.
+"""Few sums that are long: the members of a group each add up a part of one.
 
-A matrix times a vector has one sum for each row of the matrix, too few for the work-items of a GPU.
+A matrix times a vector has one sum for each row of the matrix, the mean of an image one for each
+channel: too few for the work-items of a GPU.
 """
 
+import math
 from typing import Any
 
 import tvm
@@ -25,13 +27,18 @@ _PART = "part"  # the template of the stage that sums one part
 def split_long_sums(func: Any, target: MobileGpu) -> Any:
     """Let every long sum of which a device computes few be one of several parts.
 
-    A part is a stage [part, ..., m, n] in front of the accumulation, which then sums the parts.
+    A part is a stage [part, ...] in front of the accumulation, which then sums the parts.
     """
     sch = s_tir.Schedule(tvm.IRModule({"main": func}))
     sch.work_on("main")
     for stage in stages(sch):
-        if stage.template == "gemm" and (parts := _parts(stage, target)) > 1:
-            outer, _ = sch.split(sch.get_loops(stage.block)[-1], [parts, None])
+        parts = 1
+        if stage.template == "gemm":
+            axis, parts = -1, _parts_of_depth(stage, target)
+        elif stage.template == "window":
+            axis, parts = len(stage.axes), _parts_of_window(stage, target)
+        if parts > 1:
+            outer, _ = sch.split(sch.get_loops(stage.block)[axis], [parts, None])
             part = sch.rfactor(outer, 0)
             sch.unannotate(part, "schedule")
             sch.annotate(part, "schedule", _PART)
@@ -64,17 +71,30 @@ def schedule_parts(sch: Any, stage: Stage, part: Any, at: Any, core: Target) -> 
     sch.vectorize(sch.get_loops(stored)[-1])
     sch.annotate(member, MEMBERS, OUTSIDE)
     sch.compute_at(part, member, preserve_unit_loops=True)
-    micro_kernel(sch, part, core, steps=STEPS)
+    if stage.template == "gemm":
+        micro_kernel(sch, part, core, steps=STEPS)
+    else:
+        _add_taps(sch, part)
     return names
 
 
-def _parts(stage: Stage, target: MobileGpu) -> int:
-    """Into how many parts a sum is split."""
+def _add_taps(sch: Any, part: Any) -> None:
+    """Sum the taps of a part, one vector of channels after the other."""
+    stage = stage_of(sch, part)
+    count = len(stage.reduce_axes)
+    loops = sch.get_loops(part)
+    taps, places = loops[-count:], loops[-count - len(stage.axes) : -count]
+    sch.reorder(*taps, *places)
+    sch.vectorize(places[-1])
+    zero = sch.decompose_reduction(part, taps[0])
+    sch.vectorize(sch.get_loops(zero)[-1])
+
+
+def _parts_of_depth(stage: Stage, target: MobileGpu) -> int:
+    """Into how many parts the sums of a product are split."""
     *others, rows, columns = stage.extents
     depth = int(stage.node.iter_vars[-1].dom.extent)
-    items = rows * -(-columns * 32 // target.vector_bits)
-    for size in others:
-        items *= size
+    items = rows * math.prod(others) * -(-columns * 32 // target.vector_bits)
     if rows > _MOST_ROWS or items >= enough_items(target):
         return 1
     parts = 1
@@ -83,3 +103,15 @@ def _parts(stage: Stage, target: MobileGpu) -> int:
             break
         parts *= 2
     return parts
+
+
+def _parts_of_window(stage: Stage, target: MobileGpu) -> int:
+    """Into how many parts the first axis of a window is split that is the whole image."""
+    n, *positions, channels = stage.extents
+    first, *others = [int(v.dom.extent) for v in stage.node.iter_vars[len(stage.axes) :]]
+    items = n * -(-channels * 32 // target.vector_bits)
+    if math.prod(positions) > 1 or items >= enough_items(target):
+        return 1
+    if first * math.prod(others) < 2 * _SHORTEST:
+        return 1
+    return max(count for count in range(1, _MOST_PARTS + 1) if first % count == 0)

@@ -20,6 +20,7 @@ from ..cpu.peel import PEEL_LANES
 from ..cpu.stages import Stage, stage_of
 from ..mobile_gpus import MobileGpu
 from ..target import Target
+from .long_sums import part_of, schedule_parts
 from .tiles import window_tile
 
 TEMPLATES = ("depthwise", "window")
@@ -35,6 +36,8 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
         core: One work-item.
         target: The GPU.
     """
+    if (part := part_of(sch, stage)) is not None:
+        return _schedule_parts(sch, stage, part, core)
     slides = slides_of(stage)
     lanes = min(core.lanes(sum_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
     tail = epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
@@ -53,6 +56,18 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
     straight_code(sch, inner, vector)
     _accumulate(sch, stage, slides)
     return {stage.name, stage_of(sch, tail).name}
+
+
+def _schedule_parts(sch: Any, stage: Stage, part: Any, core: Target) -> set[str]:
+    """A window that is the whole image: the members of a group have some of its rows each."""
+    lanes = min(core.lanes(sum_bits(stage)), 1 << stage.extents[-1].bit_length() - 1)
+    tail = epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
+    channels, vector = split_tile(sch, sch.get_loops(tail)[-1], lanes, hint=PEEL_LANES)
+    sch.compute_at(stage.block, channels, preserve_unit_loops=True)
+    sch.set_scope(stage.block, 0, "local")
+    sch.vectorize(vector)
+    names = schedule_parts(sch, stage, part, channels, core)
+    return names | {stage_of(sch, tail).name}
 
 
 def _accumulate(sch: Any, stage: Stage, slides: tuple[Slide, ...]) -> None:

@@ -44,3 +44,19 @@ def test_members_share_one_launch() -> None:
     assert launch.items == (24, 8, 1)  # vectors of columns, parts of the depth
     assert launch.group == (12, 8, 1)
     assert launch.local_bytes == 12 * 8 * 4 * 4
+
+
+POOLS = {
+    "mean": (nn.AdaptiveAvgPool2d(1), (1, 16, 24, 20), (4, 12, 1)),
+    "odd channels": (nn.AvgPool2d((15, 14)), (2, 7, 15, 14), (2, 15, 2)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_of_whole_images(name: str) -> None:
+    pool, shape, items = POOLS[name]
+    channels = shape[1]
+    model = nn.Sequential(nn.Conv2d(channels, channels, 1), pool, nn.Conv2d(channels, 8, 1))
+    lowered = assert_equals_eager(model, [_random(*shape)], "mali-g7x")
+    (launch,) = [launch for launch in launches_of(lowered) if launch.group is not None]
+    assert launch.items == items
