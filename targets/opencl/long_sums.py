@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import tvm
-from tvm import s_tir
+from tvm import ir, s_tir, tirx
 
 from ..cpu.loops import micro_kernel
 from ..cpu.stages import Stage, stage_of, stages
@@ -33,6 +33,8 @@ def split_long_sums(func: Any, target: MobileGpu) -> Any:
     sch.work_on("main")
     for stage in stages(sch):
         parts = 1
+        if not _is_sum(stage):
+            continue
         if stage.template == "gemm":
             axis, parts = -1, _parts_of_depth(stage, target)
         elif stage.template == "window":
@@ -88,6 +90,16 @@ def _add_taps(sch: Any, part: Any) -> None:
     sch.vectorize(places[-1])
     zero = sch.decompose_reduction(part, taps[0])
     sch.vectorize(sch.get_loops(zero)[-1])
+
+
+def _is_sum(stage: Stage) -> bool:
+    """Whether a stage adds to what it has stored before, beginning with zero."""
+    if stage.kind != "reduction" or not isinstance(stage.store.value, tirx.Add):
+        return False
+    value, start = stage.store.value, stage.node.init.value
+    loads = [side for side in (value.a, value.b) if isinstance(side, ir.TensorLoad)]
+    own = [load for load in loads if load.source.same_as(stage.store.buffer)]
+    return len(own) == 1 and isinstance(start, tirx.IntImm | tirx.FloatImm) and start.value == 0
 
 
 def _parts_of_depth(stage: Stage, target: MobileGpu) -> int:

@@ -60,3 +60,9 @@ def test_pools_of_whole_images(name: str) -> None:
     lowered = assert_equals_eager(model, [_random(*shape)], "mali-g7x")
     (launch,) = [launch for launch in launches_of(lowered) if launch.group is not None]
     assert launch.items == items
+
+
+def test_maxima_of_whole_images() -> None:
+    pool = nn.MaxPool2d((24, 20))
+    model = nn.Sequential(nn.Conv2d(16, 16, 1), pool, nn.Conv2d(16, 8, 1))
+    assert_equals_eager(model, [_random(1, 16, 24, 20)], "mali-g7x")
