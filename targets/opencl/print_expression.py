@@ -178,7 +178,7 @@ class ExpressionPrinter:
             pair = f"(int){self.text(node.a, UNARY)}, (int){self.text(node.b, UNARY)}"
             return f"({self.ctype(element)}){which}({pair})", UNARY
         function = f"f{which}" if element in FLOATS else which
-        return f"{function}({self.text(node.a)}, {self.operand(node.b, node.a, 0)})", ATOM
+        return f"{function}({self.text(node.a)}, {self.text(node.b)})", ATOM
 
     def _floor_division(self, node: Any) -> Written:
         """What truncates where nothing is negative."""

@@ -2,9 +2,11 @@
 
 from .types import LANES, with_lanes
 
-# One instruction where the device has it; the products of bytes are the same everywhere.
+# One instruction where the device has it; the products of bytes are the same everywhere. Compilers
+# that name an extension which the device has not can be told so: -DPENJING_PORTABLE.
 _DOT = """\
-#if defined(__opencl_c_integer_dot_product_input_4x8bit_packed)
+#if defined(PENJING_PORTABLE)
+#elif defined(__opencl_c_integer_dot_product_input_4x8bit_packed)
 #define dot_bytes_int(a, b) dot_4x8packed_ss_int(as_uint(a), as_uint(b))
 #define dot_unsigned_int(a, b) dot_4x8packed_su_int(as_uint(a), as_uint(b))
 #elif defined(cl_arm_integer_dot_product_int8)
@@ -91,8 +93,8 @@ static inline {int} multiply_high_{int}({int} a, {int} b)
 _NARROW = """\
 static inline {char} narrow_{int}({int} value, int shift, int zero_point, int low, int high)
 {{
-    const {int} inside = clamp(value >> shift, low - zero_point, high - zero_point);
-    return convert_{char}(inside + zero_point);
+    const {int} least = low - zero_point, most = high - zero_point;
+    return convert_{char}(clamp(value >> shift, least, most) + zero_point);
 }}
 """
 
@@ -102,7 +104,8 @@ static inline {char} requantize_{int}({int} value, {int} quadruple, int zero_poi
                                       int high)
 {{
     const {int} rounded = (mul_hi(value, quadruple) + 1) >> 1;
-    return convert_{char}(clamp(rounded, low - zero_point, high - zero_point) + zero_point);
+    const {int} least = low - zero_point, most = high - zero_point;
+    return convert_{char}(clamp(rounded, least, most) + zero_point);
 }}
 """
 

@@ -1,19 +1,33 @@
 """Whole lowered programs on an OpenCL device, one buffer for every value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from penjing.compiler.lowering.program import Lowered
+from penjing.targets.opencl.kernel import DeviceKernel
 from tests.opencl.device import Array
 from tests.opencl.runs import device, run_kernel, source_of
 
+Run = Callable[[DeviceKernel, Sequence[Array], Sequence[int]], list[Array]]
 
-def run_lowered(lowered: Lowered, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The outputs of a program whose every call runs on the device."""
+
+def run_lowered(
+    lowered: Lowered, inputs: Sequence[torch.Tensor], run: Run | None = None
+) -> list[torch.Tensor]:
+    """The outputs of a program whose every call runs on the device.
+
+    Args:
+        lowered: The program.
+        inputs: Its inputs.
+        run: Runs one kernel, if not as a function of one program for all of them.
+    """
+    if run is None:
+        program = device().build(source_of(lowered.device_kernels.values()))
+        run = partial(run_kernel, program=program)
     values = _storage(lowered, inputs)
-    program = device().build(source_of(lowered.device_kernels.values()))
     for call in lowered.calls:
         if call.kernel not in lowered.device_kernels:
             continue  # the CPU's alone: a device writes borders with what they are around
@@ -21,7 +35,7 @@ def run_lowered(lowered: Lowered, inputs: Sequence[torch.Tensor]) -> list[torch.
         names = [lowered.storage_of(name) for name in call.arguments]
         given = [values[name] for name in names[: len(call.reads) + len(call.writes)]]
         offsets = call.offsets[: len(given)]
-        results = run_kernel(kernel, given, offsets, program)
+        results = run(kernel, given, offsets)
         for name, result in zip(names, results, strict=False):
             if lowered.values[name].data is None:
                 values[name] = result

@@ -1,19 +1,27 @@
 """No template accesses memory that is not its own, races, or computes with what nobody set."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from penjing import targets
+from penjing.compiler.frontend.trace import trace
 from penjing.compiler.ir.tensor_spec import TensorSpec
+from penjing.compiler.lowering.lower import lower
+from penjing.compiler.pass_manager import optimize
+from penjing.passes.pipeline import cpu_pipeline
 from penjing.targets.mobile_gpus import MobileGpu
 from penjing.targets.opencl.lower import lower_device_kernel
 from tests.lowering import harness
 from tests.opencl.operators import as_bytes, as_tensor, zeros
+from tests.opencl.programs import run_lowered
 from tests.opencl.runs import check_kernel, has_checker
+from tests.quantization.test_libraries import integers_of
 
 aten = torch.ops.aten
 pytestmark = pytest.mark.skipif(not has_checker(), reason="needs oclgrind")
@@ -66,6 +74,28 @@ def test_template_stays_inside(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     first, *rest = map(_argument, shapes)
     constants = rest if name in OF_VARIABLES else map(_constant, rest)
     harness.check(op, first, *constants, atol=1e-5)
+
+
+@pytest.mark.parametrize("profile", ["adreno-7xx", "opencl,cpu=x86-64-v3"])
+def test_images_with_borders_stay_inside(profile: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1), nn.ReLU(), nn.Conv2d(5, 5, 3, 1, 1, groups=5))
+    x = torch.randn(1, 3, 7, 5)
+    program = optimize(trace(model.eval(), (x,)), cpu_pipeline([]))
+    check = partial(check_kernel, folder=tmp_path)
+    (result,) = run_lowered(lower(program, targets.get(profile), name="small"), [x], check)
+    torch.testing.assert_close(result, model(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["convolutions", "depthwise", "fused_attention"])
+@pytest.mark.parametrize("profile", ["adreno-6xx", "mali-g7x", "opencl,cpu=x86-64-v3"])
+def test_integers_stay_inside(name: str, profile: str, tmp_path: Path) -> None:
+    program, x = integers_of(name)
+    lowered = lower(optimize(program, cpu_pipeline([])), targets.get(profile), name="small")
+    found = run_lowered(lowered, [x], partial(check_kernel, folder=tmp_path))[0]
+    wanted = program.run(x)
+    torch.testing.assert_close(found, wanted if isinstance(wanted, torch.Tensor) else wanted[0])
 
 
 def _argument(given: Any) -> Any:
