@@ -19,7 +19,7 @@ from ..cpu.stages import stage_of, stages
 from ..cpu.threads import run_tasks
 from ..mobile_gpus import MobileGpu
 from ..target import Target
-from . import products, windows
+from . import products, windows, winograd
 from .long_sums import split_long_sums
 from .nests import schedule_nest
 from .packed_rows import inline_packing
@@ -49,6 +49,8 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
             done |= products.schedule(sch, stage, core, target)
         elif stage.template in windows.TEMPLATES:
             done |= windows.schedule(sch, stage, core, target)
+        elif stage.template == "winograd":
+            done |= winograd.schedule(sch, stage, core)
         elif stage.template == "taps":
             done |= taps.schedule(sch, stage, core, parallel=False)
     rest = [stage for stage in todo if stage.name not in done]

@@ -4,6 +4,7 @@ The kernel comes from its rule as statements (statements.py) that store sums; wh
 element by element, then stores the result of the kernel where those stores were.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tvm_ffi
@@ -17,15 +18,26 @@ from .loops import REPEATED, SHARED
 STRAIGHT = 12  # float operations of an epilogue that is written out for each output of a tile
 
 
-def schedule(sch: Any, stage: Stage, target: Target, parallel: bool) -> set[str]:
-    """Finish one "winograd" statement with its epilogue; returns the names of both stages."""
+def schedule(
+    sch: Any,
+    stage: Stage,
+    target: Target,
+    parallel: bool,
+    share: Callable[[Any], Any] | None = None,
+) -> set[str]:
+    """Finish one "winograd" statement with its epilogue; returns the names of both stages.
+
+    `share` marks loops of the statements as parallel; by default those that threads take.
+    """
     sums = _stored(stage)
     epilogue = _epilogue(sch, stage, sums)
     body = stage.node.body
     if epilogue is not None:
         body = _with_epilogue(body, sums, epilogue.node)
-    worth = is_worth_threads(stage, target)
-    body = _with_threads(body, parallel and worth)
+    if share is None:
+        body = _with_threads(body, parallel and is_worth_threads(stage, target))
+    else:
+        body = share(body)
     _replace(sch, stage, body, sums, epilogue)
     return {stage.name} | ({epilogue.name} if epilogue is not None else set())
 

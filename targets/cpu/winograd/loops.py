@@ -7,6 +7,8 @@ from tvm import tirx
 
 SHARED = "winograd_shared"  # annotation of loops that threads may share: "blocks" or "parts"
 REPEATED = "winograd_repeated"  # annotation of the loops over the outputs of a tile
+# Annotation of loops over tiles: neighboring work-items of a GPU should be in the same iteration.
+NEIGHBORS_SHARE = "winograd_neighbors_share"
 KINDS = tirx.ForKind
 Body = Callable[[Any], Any]  # index -> statement
 

@@ -8,6 +8,7 @@ position in the tile are a matrix product over all tiles: [tiles, C] * [C, O].
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...mobile_gpus import MobileGpu
 from ...target import Target
 from ..tiles import is_arm
 
@@ -169,9 +170,11 @@ def winograd_plan(
         plan(rows, vectors)
         for vectors in range(1, 5)
         for rows in range(1, 15)
-        if _registers(target, rows, vectors) <= target.simd_registers
+        if _registers(target, rows, vectors) <= _most_registers(target)
     ]
     best = min(fitting, key=lambda p: p.all_panels * _register_tile_cost(p))
+    if isinstance(target, MobileGpu):  # each step is a launch, of as many work-items as there are
+        return best
     blocks = min(range(1, best.all_panels + 1), key=lambda n: _traffic(target, best, n))
     shared = threads > 1 and blocks >= BLOCKS_FOR_THREADS
     together = min(blocks, threads * BLOCKS_PER_THREAD) if shared else 1
@@ -185,6 +188,13 @@ def direct_cost(
     columns = -(-outputs // target.lanes(32))
     product = batch * sizes[0] * sizes[1] * columns * depth * 9 * DIRECT_COST
     return max(product, _wait(target, 9 * depth * outputs))
+
+
+def _most_registers(target: Target) -> int:
+    """Vector registers that a register tile may want: on a GPU those of a work-item, if fewer."""
+    if isinstance(target, MobileGpu):
+        return min(target.simd_registers, target.registers // target.lanes(32))
+    return target.simd_registers
 
 
 def _registers(target: Target, rows: int, vectors: int) -> int:

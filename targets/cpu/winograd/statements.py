@@ -14,7 +14,7 @@ from math import gcd
 from typing import Any
 
 from .buffers import Buffers
-from .loops import SHARED, for_each, guarded, sequence
+from .loops import NEIGHBORS_SHARE, SHARED, for_each, guarded, sequence
 from .plan import FLOAT_BYTES, LINE_BYTES, Plan
 from .product import RegisterTile
 from .tile import Tile
@@ -54,7 +54,7 @@ class _Block:
                 tile = self._tile(panel, r)
                 return for_each(count, lambda v: tile.input(first + v, lanes))
 
-            return for_each(plan.rows, channels)
+            return for_each(plan.rows, channels, notes={NEIGHBORS_SHARE: 1})
 
         def one(panel: Any) -> Any:
             return sequence(
@@ -64,7 +64,8 @@ class _Block:
                 tiles(panel, whole, 1, rest) if rest else None,
             )
 
-        return for_each(plan.panels, self._existing(one), notes={SHARED: "parts"})
+        notes = {SHARED: "parts", NEIGHBORS_SHARE: 1}
+        return for_each(plan.panels, self._existing(one), notes=notes)
 
     def products(self) -> Any:
         """M: the weights stream by once, the inputs of one position stay in the cache."""
@@ -102,7 +103,7 @@ class _Block:
 
                 return guarded(tile.exists, for_each(count, channels))
 
-            return for_each(plan.rows, columns)
+            return for_each(plan.rows, columns, notes={NEIGHBORS_SHARE: 1})
 
         def one(panel: Any) -> Any:
             return sequence(
@@ -112,7 +113,8 @@ class _Block:
                 tiles(panel, whole, 1, rest) if rest else None,
             )
 
-        return for_each(plan.panels, self._existing(one), notes={SHARED: "parts"})
+        notes = {SHARED: "parts", NEIGHBORS_SHARE: 1}
+        return for_each(plan.panels, self._existing(one), notes=notes)
 
     def _tile(self, panel: Any, row: Any) -> Tile:
         first = (self.index * self.plan.panels + panel) * self.plan.rows
