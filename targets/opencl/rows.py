@@ -18,20 +18,23 @@ def rows_of(sch: Any, todo: list[Stage]) -> list[RowLoop]:
 
     The stage that reads them last joins them if it has the same rows.
     """
-    found: list[RowLoop] = []
     rows = [stage for stage in todo if stage.template == "rows" and stage.rows]
-    last = todo[-1] if todo else None
-    if rows and last is not None and last.kind == "injective" and not last.template:
-        count = rows[-1].rows
-        lead = rows[-1].extents[:count]
-        if last.extents[:count] == lead:
-            found.append(row_loop(sch, last, count))
-        elif math.prod(last.extents) == math.prod(lead):  # a number for each row
-            found.append(RowLoop(row_loop(sch, last, len(last.axes)).loop, count, [last]))
+    found = _around_last(sch, rows[-1], todo[-1]) if rows else []
     add_rows(sch, rows, found)
     stored: list[RowLoop] = []
     add_rows(sch, [s for s in todo if s.template == "stored" and s.rows], stored)
     return [*found, *stored]
+
+
+def _around_last(sch: Any, row: Stage, last: Stage) -> list[RowLoop]:
+    """The loop over rows of the last stage, if that has those of a stage before it."""
+    count, lead = row.rows, row.extents[: row.rows]
+    if last.kind == "injective" and not last.template:
+        if last.extents[:count] == lead:
+            return [row_loop(sch, last, count)]
+        if math.prod(last.extents) == math.prod(lead):  # a number for each row
+            return [RowLoop(row_loop(sch, last, len(last.axes)).loop, count, [last])]
+    return []
 
 
 def schedule_row(sch: Any, row: RowLoop, core: Target, target: MobileGpu) -> None:
@@ -44,6 +47,8 @@ def schedule_row(sch: Any, row: RowLoop, core: Target, target: MobileGpu) -> Non
     partial = [math.prod(s.extents[s.rows :]) for s in row.members if s.kind == "reduction"]
     members = max(partial, default=0)
     shares = rows < enough_items(target) and members >= _FEWEST and members & (members - 1) == 0
+    if shares:
+        sch.annotate(row.loop, "rows", rows)  # else TVM drops a loop over one row
     for stage in row.members:
         if not (shares and share_nest(sch, stage, members, 1)):
             schedule_nest(sch, stage, core, first=1)

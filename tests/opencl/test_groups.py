@@ -60,3 +60,10 @@ def test_means_of_channels_take_one_launch() -> None:
 def test_norm_of_groups_takes_three_launches() -> None:
     lowered = assert_equals_eager(nn.GroupNorm(2, 8), [torch.randn(1, 8, 16, 16)], "mali-g7x")
     assert len(launches_of(lowered)) == 3  # means, variances, results
+
+
+def test_one_row_is_shared() -> None:
+    lowered = assert_equals_eager(nn.LayerNorm(768), [torch.randn(1, 1, 768)], "mali-g7x")
+    (launch,) = launches_of(lowered)
+    assert launch.items == (16, 1, 1)
+    assert launch.group == (16, 1, 1)

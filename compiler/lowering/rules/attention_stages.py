@@ -21,6 +21,8 @@ from .indices import Index, shape_of
 from .moments import per_row
 from .row_reduction import row_notes, row_reduce
 
+_FEW_ROWS = 2  # for which keys are not copied to where columns of them are neighbors
+
 
 @dataclass(frozen=True, kw_only=True)
 class StagedAttention:
@@ -49,16 +51,9 @@ class StagedAttention:
     def result(self, kernel: KernelBuilder) -> te.Tensor:
         """All stages; a row that keeps nothing gives zeros."""
         batches, rows = self.out.shape[:-2], self.out.shape[-2]
-        (keys, depth), width = shape_of(self.key)[-2:], self.out.shape[-1]
+        keys, width = int(self.key.shape[-2]), self.out.shape[-1]
         dtype = accumulator(self.out.dtype)
-        transposed = self._right(self.key, True, (keys, depth), rows, kernel)
-        products = accumulate(
-            lambda at, m, k: broadcast_read(self.query, (*at, m, k)),
-            transposed,
-            (rows, depth),
-            dtype,
-            batches,
-        )
+        products = self._products(dtype, kernel)
         scores = te.compute(
             (*batches, rows, keys), lambda *at: self._score(products(*at), at), name="scores"
         )
@@ -72,13 +67,40 @@ class StagedAttention:
             attrs=row_notes(lead),
         )
         share = per_row(row_reduce(powers, 1, "sum", kernel), _share, "shares")
+        weights = te.compute(
+            scores.shape,
+            lambda *at: powers(*at) * share(*at[:-1]),
+            name="weights",
+            attrs=row_notes(lead),
+        )
         plain = self._right(self.value, False, (width, keys), rows, kernel)
-        total = accumulate(lambda at, m, k: powers(*at, m, k), plain, (rows, keys), dtype, batches)
+        total = accumulate(lambda at, m, k: weights(*at, m, k), plain, (rows, keys), dtype, batches)
         return te.compute(
             self.out.shape,
-            lambda *at: (total(*at) * share(*at[:-1])).astype(self.out.dtype),
+            lambda *at: total(*at).astype(self.out.dtype),
             name="attention",
         )
+
+    def _products(self, dtype: str, kernel: KernelBuilder) -> te.Tensor:
+        """q k^T, [...,L,S] at least."""
+        batches, rows = self.out.shape[:-2], self.out.shape[-2]
+        keys, depth = shape_of(self.key)[-2:]
+        if rows > _FEW_ROWS:
+            return accumulate(
+                lambda at, m, k: broadcast_read(self.query, (*at, m, k)),
+                self._right(self.key, True, (keys, depth), rows, kernel),
+                (rows, depth),
+                dtype,
+                batches,
+            )
+
+        def product(*at: Index) -> Any:  # each key is a row that is multiplied by a query
+            *batch, m, s, k = at
+            key = self._read_repeated(partial(_read, self.key, True), batch, k, s)
+            return broadcast_read(self.query, (*batch, m, k)).astype(dtype) * key.astype(dtype)
+
+        shape = (*batches, rows, keys, depth)
+        return row_reduce(te.compute(shape, product, name="products"), 1, "sum", kernel)
 
     def _right(
         self,
