@@ -12,6 +12,7 @@ from ..mobile_gpus import MobileGpu
 
 STEPS = 4  # of the reduction that are straight code: one vector of each row
 _LOAD = 1.5  # of a vector, where multiplying and adding one takes 1
+_CHAINS = 8  # sums that a CPU adds to at once: it has no other work-items to switch to
 _LOOP = 3.0  # around STEPS steps
 _ADDRESSES = 8  # registers for what is neither loaded nor summed
 _WAVES = 4  # of work-items for each compute unit: one loads while others compute
@@ -56,7 +57,8 @@ def _cost(target: MobileGpu, tile: tuple[int, int], rows: int, columns: int, oth
     height, width = tile
     vectors = max(1.0, width * 32 / target.vector_bits)
     left = height if target.loads_by_vector else STEPS * height
-    step = STEPS * height * vectors + _LOAD * (left + STEPS * vectors) + _LOOP
+    sums = height * vectors if target.loads_by_vector else max(_CHAINS, height * vectors)
+    step = STEPS * sums + _LOAD * (left + STEPS * vectors) + _LOOP
     items = -(-rows // height) * -(-columns // width) * others
     partial = _PARTIAL if rows % height or columns % width else 1.0
     return max(items, enough_items(target)) * step * partial
