@@ -28,6 +28,7 @@ _MODULES = {
     "tvm-opencl": (["tvm"], ["torch", "tvm"]),
     "ncnn-vulkan": (["ncnn"], ["torch", "pnnx"]),
 }
+_PACKAGES = {"tvm": "apache-tvm"}  # where the names of modules do not say
 _SOURCES = ("networks.py", "gpt2.py", "layers.py", "peers/quantize.py")
 _CONVERSIONS = "1"  # other files after a change in convert.py: another number
 
@@ -157,7 +158,8 @@ def runtime_version(runtime: str, pythons: Sequence[str]) -> str:
     python = find_python(pythons, _MODULES[runtime][0])
     if python is None:
         return ""
-    package = _MODULES[runtime][0][0].replace("_", "-")
+    module = _MODULES[runtime][0][0]
+    package = _PACKAGES.get(module, module.replace("_", "-"))
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
 
