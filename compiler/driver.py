@@ -78,7 +78,7 @@ def compile(
         winograd: Side of the largest tile of 3x3 convolutions by Winograd's algorithm: 4 (fastest,
             rounding errors up to 1e-5 of the largest output in each layer; default on CPUs), 2 or 0
             (none). On microcontrollers 2 is exact and takes 3.6 times the flash for such layers,
-            0 is the default.
+            0 is the default; so it is on GPUs, where such a layer of float32 takes three launches.
         half: What float16 is on the device: "storage" of what is computed in float32, or also the
             "arithmetic" of products, faster and less exact, on cores that have it.
         precision: For mobile GPUs: "float16" stores weights and what layers hand to each other in
