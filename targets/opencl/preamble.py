@@ -12,8 +12,8 @@ HELPERS = {**word_functions(), **number_functions()}  # callees come first
 _CALLED = {**word_calls(), **number_calls()}
 
 
-def preamble(helpers: Collection[str]) -> str:
-    """The functions, in OpenCL C, and what they call before them."""
+def preamble(helpers: Collection[str], extensions: Collection[str] = ()) -> str:
+    """What comes before kernels: extensions, then functions, what they call before them."""
     needed: set[str] = set()
     todo = list(helpers)
     while todo:
@@ -21,4 +21,6 @@ def preamble(helpers: Collection[str]) -> str:
         if name not in needed:
             needed.add(name)
             todo += _CALLED.get(name, ())
-    return "\n".join(text for name, text in HELPERS.items() if name in needed and text)
+    enabled = [f"#pragma OPENCL EXTENSION {name} : enable\n" for name in sorted(extensions)]
+    functions = [text for name, text in HELPERS.items() if name in needed and text]
+    return "\n".join(enabled + functions)

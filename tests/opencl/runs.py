@@ -34,7 +34,8 @@ def source_of(kernels: Iterable[DeviceKernel]) -> str:
     """Kernels, and before them the functions that they call."""
     made = list(kernels)
     helpers = frozenset().union(*(kernel.helpers for kernel in made))
-    return "\n".join([preamble(helpers), *(kernel.source for kernel in made)])
+    extensions = frozenset().union(*(kernel.extensions for kernel in made))
+    return "\n".join([preamble(helpers, extensions), *(kernel.source for kernel in made)])
 
 
 def run_kernel(

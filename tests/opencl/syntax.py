@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-_ENABLED = "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n"
-
 
 def check_syntax(source: str, folder: Path) -> None:
     """Fail on errors and warnings; skips the test if there is no clang."""
@@ -15,7 +13,7 @@ def check_syntax(source: str, folder: Path) -> None:
     if clang is None:
         pytest.skip("needs clang")
     path = folder / "source.cl"
-    path.write_text(_ENABLED + source)
+    path.write_text(source)
     command = [clang, "-x", "cl", "-cl-std=CL1.2", "-target", "spir64", "-fsyntax-only"]
     command += ["-Xclang", "-finclude-default-header", "-Xclang", "-cl-ext=+all"]
     command += ["-Wall", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", str(path)]

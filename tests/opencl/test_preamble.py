@@ -41,7 +41,7 @@ def test_a_device_takes_all_functions() -> None:
 
 @pytest.mark.parametrize("own", ["", _ARM, _KHRONOS], ids=["portable", "arm", "khronos"])
 def test_all_functions_are_valid(own: str, tmp_path: Path) -> None:
-    check_syntax(own + preamble(HELPERS), tmp_path)
+    check_syntax(own + preamble(HELPERS, {"cl_khr_fp16"}), tmp_path)
 
 
 def test_half_arithmetic_is_valid(tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_half_arithmetic_is_valid(tmp_path: Path) -> None:
     value = tirx.Select(at(x, place) < at(y, place), at(x, place) * at(y, place) + one, one)
     text = printed(to(z, place, tirx.Max(value, at(y, place))), [x, y], [z], half_arithmetic=True)
     assert text.extensions == {"cl_khr_fp16"}
-    check_syntax(preamble(text.helpers) + text.text, tmp_path)
+    check_syntax(preamble(text.helpers, text.extensions) + text.text, tmp_path)
