@@ -37,7 +37,7 @@ struct opaque_memory {
     unsigned char *data;
     void *host; /* of CL_MEM_USE_HOST_PTR */
     size_t bytes;
-    int pending;
+    int pending, is_mapped;
 };
 struct opaque_program {
     int is_built;

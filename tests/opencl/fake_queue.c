@@ -80,9 +80,11 @@ static void perform(const command *command)
     else if (command->kind == COPY)
         memcpy(command->to->data + command->to_at, command->memory->data + command->at,
                command->bytes);
-    else if (command->kind == MAP)
-        memcpy(command->memory->host, command->memory->data, command->bytes);
-    else
+    else if (command->kind == MAP) {
+        command->memory->is_mapped = 1;
+        if (told("shares_badly") == NULL)
+            memcpy(command->memory->host, command->memory->data, command->bytes);
+    } else
         execute(&command->kernel);
     if (command->memory != NULL)
         command->memory->pending--;
@@ -92,6 +94,15 @@ static void perform(const command *command)
         command->kernel.buffers[i]->pending--;
     if (command->event != NULL)
         command->event->is_done = 1;
+}
+
+static void perform_all(cl_command_queue queue)
+{
+    lock_all();
+    for (int i = 0; i < queue->count; i++)
+        perform(&queue->pending[i]);
+    queue->count = 0;
+    unlock_all();
 }
 
 API cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
@@ -159,13 +170,15 @@ API void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem memory, cl_uint bloc
                              cl_bitfield flags, size_t at, size_t bytes, cl_uint wait_count,
                              const cl_event *wait, cl_event *event, cl_int *error)
 {
-    (void)blocking, (void)flags, (void)wait_count, (void)wait, (void)event;
+    (void)flags, (void)wait_count, (void)wait, (void)event;
     *error = FAILURE;
     FAIL_IF_TOLD(NULL);
     if (memory->host == NULL)
         blame("clEnqueueMapBuffer: memory that the host has not given");
     *error = 0;
     add(queue, (command){.kind = MAP, .memory = memory, .at = at, .bytes = bytes});
+    if (blocking)
+        perform_all(queue);
     return memory->host;
 }
 
@@ -174,8 +187,9 @@ API cl_int clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem memory, void *
 {
     (void)queue, (void)wait_count, (void)wait, (void)event;
     FAIL_IF_TOLD(FAILURE);
-    if (mapped != memory->host)
-        blame("clEnqueueUnmapMemObject: it is not mapped there");
+    if (mapped != memory->host || !memory->is_mapped)
+        return -30; /* CL_INVALID_VALUE, from rusticl also before a map is finished */
+    memory->is_mapped = 0;
     return 0;
 }
 
@@ -188,11 +202,7 @@ API cl_int clFlush(cl_command_queue queue)
 
 API cl_int clFinish(cl_command_queue queue)
 {
-    lock_all();
-    for (int i = 0; i < queue->count; i++)
-        perform(&queue->pending[i]);
-    queue->count = 0;
-    unlock_all();
+    perform_all(queue);
     FAIL_IF_TOLD(FAILURE);
     return 0;
 }

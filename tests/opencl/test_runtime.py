@@ -3,6 +3,7 @@
 import ctypes
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,23 @@ def test_a_device_that_is_unstable_is_replaced_by_the_cpu(fake: Fake) -> None:
     with fake.told("unstable"), fake_session(fake) as session:
         assert "square wrong" in session.message
         assert not session.on_device
+
+
+def test_a_device_that_shares_memory_badly_gets_copies(fake: Fake, tmp_path: Path) -> None:
+    """Which the cache knows, too."""
+    for words in ("shares_badly", "clEnqueueMapBuffer=1"):
+        folder = tmp_path / words
+        folder.mkdir()
+        for _ in range(2):
+            with (
+                fake.told(words),
+                fake_session(fake, cache_folder=bytes(folder)) as session,
+            ):
+                assert (session.message, session.on_device) == ("", True)
+                arrays = Arrays()
+                assert session.run(arrays) == OK
+                arrays.check()
+                assert session.on_device
 
 
 @pytest.mark.parametrize(

@@ -138,11 +138,12 @@ int bind_own_buffers(penjing_session *s)
     return status;
 }
 
-/* Shared memory is up to date for the caller once it has been mapped. */
+/* Shared memory is up to date for the caller once it has been mapped. This waits for the launches:
+   rusticl takes back only what is mapped already. */
 static int fetch_shared(penjing_session *s, cl_mem memory, size_t bytes)
 {
     cl_int error = CL_SUCCESS;
-    void *mapped = s->cl.clEnqueueMapBuffer(s->queue, memory, 0, CL_MAP_READ, 0, bytes, 0, NULL,
+    void *mapped = s->cl.clEnqueueMapBuffer(s->queue, memory, 1, CL_MAP_READ, 0, bytes, 0, NULL,
                                             NULL, &error);
     if (error != CL_SUCCESS)
         return fail_call(&s->message, PENJING_LAUNCH_FAILED, "clEnqueueMapBuffer", error);

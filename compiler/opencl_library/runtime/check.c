@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 64, RUNS = 2 };
+enum { ALIGN = 4096, RUNS = 2 }; /* memory that the device can share */
 
 typedef struct sides {
     const void **inputs; /* the CPU's, with what follows in one block of memory */
-    void **outputs;
+    void **outputs, **shared_outputs;
     unsigned char *arena;
     unsigned char *before, *got; /* results of one call: before it, and as the device has them */
     void *memory;
@@ -58,11 +58,11 @@ static int allocate_sides(const program *model, sides *sides)
 {
     size_t results = most_result_bytes(model);
     size_t pointers = (model->input_count + model->output_count) * sizeof(void *);
-    size_t bytes = round_up(model->arena_bytes) + 2 * round_up(results) + 2 * round_up(pointers);
+    size_t bytes = round_up(model->arena_bytes) + 2 * round_up(results) + 3 * round_up(pointers);
     for (uint32_t i = 0; i < model->input_count; i++)
         bytes += round_up(model->input_bytes[i]);
     for (uint32_t i = 0; i < model->output_count; i++)
-        bytes += round_up(model->output_bytes[i]);
+        bytes += 2 * round_up(model->output_bytes[i]);
     unsigned char *memory = allocate_arena(bytes, &sides->memory);
     if (memory == NULL)
         return 0;
@@ -71,11 +71,14 @@ static int allocate_sides(const program *model, sides *sides)
     sides->got = take(&memory, results);
     sides->inputs = take(&memory, pointers);
     sides->outputs = take(&memory, pointers);
+    sides->shared_outputs = take(&memory, pointers);
     for (uint32_t i = 0; i < model->input_count; i++)
         sides->inputs[i] = fill_input(model->input_dtypes[i], take(&memory, model->input_bytes[i]),
                                       model->input_bytes[i]);
-    for (uint32_t i = 0; i < model->output_count; i++)
+    for (uint32_t i = 0; i < model->output_count; i++) {
         sides->outputs[i] = take(&memory, model->output_bytes[i]);
+        sides->shared_outputs[i] = take(&memory, model->output_bytes[i]);
+    }
     return 1;
 }
 
@@ -186,6 +189,25 @@ static int check_call(penjing_session *s, const sides *sides, uint32_t call)
     return status == PENJING_OK ? finish(s) : status;
 }
 
+/* Whether whole inferences give the same where device and CPU share the memory of inputs and outputs
+   as where these are copied. If not, they are copied from now on. */
+static int check_sharing(penjing_session *s, const sides *sides)
+{
+    message before = s->message;
+    int shares = s->device.shares_memory;
+    s->device.shares_memory = 0;
+    int status = run_on_device(s, sides->inputs, sides->outputs, NULL);
+    if (status != PENJING_OK || !shares)
+        return status;
+    s->device.shares_memory = 1;
+    int works = run_on_device(s, sides->inputs, sides->shared_outputs, NULL) == PENJING_OK;
+    for (uint32_t i = 0; i < s->model->output_count && works; i++)
+        works = memcmp(sides->outputs[i], sides->shared_outputs[i], s->model->output_bytes[i]) == 0;
+    s->device.shares_memory = works;
+    s->message = before;
+    return PENJING_OK;
+}
+
 /* PENJING_OK if the device computes what the CPU does, PENJING_WRONG_RESULTS if not, or why it could
    not be tried. */
 int check_device(penjing_session *s)
@@ -201,10 +223,13 @@ int check_device(penjing_session *s)
         status = send_all(s, &sides);
     for (uint32_t call = 0; call < s->model->call_count && status == PENJING_OK; call++)
         status = check_call(s, &sides, call);
+    int shared = s->device.shares_memory;
+    if (status == PENJING_OK)
+        status = check_sharing(s, &sides);
     s->cl.clFinish(s->queue); /* also after a failure nothing may use the memory any more */
     free(sides.memory);
     if (status == PENJING_OK)
-        s->record.verdict = CHECKED;
+        s->record.verdict = shared == s->device.shares_memory ? CHECKED : CHECKED_WITH_COPIES;
     else if (status == PENJING_WRONG_RESULTS)
         s->record.verdict = REFUTED;
     return status;

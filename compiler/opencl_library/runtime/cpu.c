@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { ARENA_ALIGN = 64 };
+enum { ARENA_ALIGN = 4096 }; /* a page, which any device can share */
 
 /* Zeroed memory for an arena in `*memory`, which is to be freed; NULL if there is none. */
 unsigned char *allocate_arena(size_t bytes, void **memory)

@@ -67,7 +67,9 @@ static int prepare(penjing_session *s)
 /* Compare the device with the CPU, unless that was done before. */
 static int check(penjing_session *s)
 {
-    if (s->config.skip_check || s->record.verdict == CHECKED)
+    if (s->record.verdict == CHECKED_WITH_COPIES)
+        s->device.shares_memory = 0;
+    if (s->config.skip_check || s->record.verdict != NOT_CHECKED)
         return PENJING_OK;
     int status = check_device(s);
     if (s->record.verdict != NOT_CHECKED)

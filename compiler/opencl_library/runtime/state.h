@@ -41,7 +41,7 @@ typedef struct buffers {
     cl_mem *inputs, *outputs, *bound_inputs, *bound_outputs;
 } buffers;
 
-enum verdict { NOT_CHECKED, CHECKED, REFUTED };
+enum verdict { NOT_CHECKED, CHECKED, CHECKED_WITH_COPIES /* shares no memory */, REFUTED };
 
 /* What the cache keeps between processes. */
 typedef struct record {
