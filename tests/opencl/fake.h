@@ -1,5 +1,5 @@
-/* A library of OpenCL for tests: it runs the kernels of small_program.c, is as strict as the standard
- * allows, and fails or lies as the words in the environment variable FAKE_OPENCL say.
+/* A library of OpenCL for tests: it runs the kernels of small_program.c, is as strict as the
+ * standard allows, and fails or lies as the words in the environment variable FAKE_OPENCL say.
  *
  * Nothing happens before clFinish: commands wait in their queue, and memory of the host that a
  * buffer uses is not looked at between its creation and a map. fake_misuse tells of the first

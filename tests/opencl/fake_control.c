@@ -67,7 +67,7 @@ const char *told(const char *word)
     return at == NULL ? NULL : at + strlen(word);
 }
 
-/* Whether this call is the one that has to fail: `fail=N` counts all, `NAME=N` those of a function. */
+/* Whether this call has to fail: `fail=N` counts all, `NAME=N` those of a function. */
 int fails(const char *function, int *own_calls)
 {
     lock_all();

@@ -70,7 +70,8 @@ static const char *device_text(cl_device_id device, cl_uint what)
     case CL_DRIVER_VERSION:
         return told("new_driver") ? "2.0" : "1.0";
     case CL_DEVICE_EXTENSIONS:
-        return device->index == 1 || told("has_fp16") ? "cl_khr_icd cl_khr_fp16" : "cl_khr_fp16_not";
+        return device->index == 1 || told("has_fp16") ? "cl_khr_icd cl_khr_fp16"
+                                                      : "cl_khr_fp16_not";
     default:
         return NULL;
     }

@@ -59,7 +59,8 @@ API cl_int clGetProgramInfo(cl_program program, cl_uint what, size_t bytes, void
     if (!program->is_built)
         blame("clGetProgramInfo: not built");
     if (what == CL_PROGRAM_BINARY_SIZES)
-        return give_number(told("no_binary") ? 0 : sizeof BINARY, sizeof(size_t), bytes, to, needed);
+        return give_number(told("no_binary") ? 0 : sizeof BINARY, sizeof(size_t), bytes, to,
+                           needed);
     memcpy(*(unsigned char **)to, BINARY, sizeof BINARY);
     return 0;
 }
@@ -145,7 +146,8 @@ void execute(const struct opaque_kernel *kernel)
         default: { /* finish */
             cl_int n = ((const cl_int *)(void *)kernel->buffers[1]->data)[kernel->elements[1]];
             last[i] = first[i] + (float)n;
-            kernel->buffers[3]->data[kernel->elements[3] + (cl_uint)i] = (unsigned char)(i % 100 + n);
+            cl_uint at = kernel->elements[3] + (cl_uint)i;
+            kernel->buffers[3]->data[at] = (unsigned char)(i % 100 + n);
         }
         }
     if (kernel->name[1] == 'q' && (told("wrong_float") || (told("unstable") && turn % 2 == 0)))

@@ -1,5 +1,5 @@
-/* The OpenCL library of this machine, whose devices say that they are GPUs: the run time then rounds
- * work-items up to groups of its own choice. Functions are handed out as on Pixel phones. */
+/* The OpenCL library of this machine, whose devices say that they are GPUs: the run time then
+ * rounds work-items up to groups of its own choice. Functions are handed out as on Pixel phones. */
 #include "opencl.h"
 
 #include <dlfcn.h>

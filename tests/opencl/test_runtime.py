@@ -70,7 +70,7 @@ def test_a_device_runs_the_model(fake: Fake, words: str, shift: int) -> None:
         ("no_compiler", UNSUPPORTED, "Fake GPU has no compiler"),
         ("big_endian", UNSUPPORTED, "Fake GPU is big-endian"),
         ("old_version", UNSUPPORTED, "Fake GPU has only OpenCL 1.1 fake"),
-        ("small_groups", UNSUPPORTED, "finish needs groups of 24 work-items, Fake GPU has 4"),
+        ("small_groups", UNSUPPORTED, "finish needs groups of 24 items, Fake GPU has 4"),
         ("small_memory", OUT_OF_MEMORY, "small needs 50004 bytes, Fake GPU may use 10000"),
         ("small_buffers", OUT_OF_MEMORY, "small needs a buffer of 16000 bytes"),
         ("no_memory", OUT_OF_MEMORY, "clCreateBuffer: CL_MEM_OBJECT_ALLOCATION_FAILURE (-4)"),

@@ -91,7 +91,7 @@ static int is_shared_already(const program *model, const void *const *inputs, ui
     return 0;
 }
 
-/* Let the kernels' arguments name the buffer that is shared, or the session's own if there is none. */
+/* Let the kernels' arguments name what is shared, or the session's own buffer if that is NULL. */
 static int bind_shared(penjing_session *s, unsigned place, unsigned index, cl_mem shared)
 {
     cl_mem own = place == IN_INPUT ? s->buffers.inputs[index] : s->buffers.outputs[index];

@@ -1,4 +1,4 @@
-/* The program on the device: compiled from source, or taken as the device's driver made it before. */
+/* The program on the device: compiled from source, or taken as its driver made it before. */
 #include "state.h"
 
 #include <stdlib.h>

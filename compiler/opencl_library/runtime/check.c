@@ -1,8 +1,8 @@
 /* The check of a device: every call of the model on inputs of all kinds, beside the CPU's kernel.
  *
- * Before each call, arena and outputs hold the same bytes on both sides. What the call leaves behind
- * is computed twice by the device, from the same state, and has to be what the CPU computes; then
- * the CPU's is sent to the device, so that errors do not add up and the call at fault gets named. */
+ * Before each call, arena and outputs hold the same bytes on both sides. The device computes twice,
+ * from the same state, what the call leaves behind, which has to be what the CPU computes; then the
+ * CPU's is sent to the device, so that errors do not add up and the call at fault gets named. */
 #include "state.h"
 
 #include <stdlib.h>
@@ -189,8 +189,8 @@ static int check_call(penjing_session *s, const sides *sides, uint32_t call)
     return status == PENJING_OK ? finish(s) : status;
 }
 
-/* Whether whole inferences give the same where device and CPU share the memory of inputs and outputs
-   as where these are copied. If not, they are copied from now on. */
+/* Whether whole inferences give the same where device and CPU share memory of inputs and outputs as
+   where these are copied. If not, they are copied from now on. */
 static int check_sharing(penjing_session *s, const sides *sides)
 {
     message before = s->message;
@@ -208,13 +208,13 @@ static int check_sharing(penjing_session *s, const sides *sides)
     return PENJING_OK;
 }
 
-/* PENJING_OK if the device computes what the CPU does, PENJING_WRONG_RESULTS if not, or why it could
-   not be tried. */
+/* PENJING_OK if the device computes what the CPU does, PENJING_WRONG_RESULTS if not, or why it
+   could not be tried. */
 int check_device(penjing_session *s)
 {
     sides sides;
     if (!s->model->cpu_supported())
-        return fail(&s->message, PENJING_OK, "not checked: this CPU lacks instructions that %s uses",
+        return fail(&s->message, PENJING_OK, "not checked: this CPU lacks instructions of %s",
                     s->model->name);
     if (!allocate_sides(s->model, &sides))
         return fail(&s->message, PENJING_OUT_OF_MEMORY, "no memory to check the device");

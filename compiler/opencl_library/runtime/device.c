@@ -114,7 +114,7 @@ static int check_memory(const device *device, const program *model, size_t most,
                     model->name, (unsigned long long)needed, device->name,
                     (unsigned long long)limit);
     if (largest > device->largest_buffer)
-        return fail(message, PENJING_OUT_OF_MEMORY, "%s needs a buffer of %zu bytes, %s allows %llu",
+        return fail(message, PENJING_OUT_OF_MEMORY, "%s needs a buffer of %zu bytes, %s has %llu",
                     model->name, largest, device->name,
                     (unsigned long long)device->largest_buffer);
     return PENJING_OK;
@@ -157,7 +157,9 @@ static cl_uint list_devices(const opencl *cl, const penjing_config *config, cand
     if (cl->clGetPlatformIDs(MOST_PLATFORMS, platforms, &platform_count) != CL_SUCCESS)
         return 0;
     for (cl_uint p = 0; p < platform_count && p < MOST_PLATFORMS; p++) {
-        if (cl->clGetDeviceIDs(platforms[p], all_types, MOST_DEVICES, devices, &count) != CL_SUCCESS)
+        cl_int error =
+            cl->clGetDeviceIDs(platforms[p], all_types, MOST_DEVICES, devices, &count);
+        if (error != CL_SUCCESS)
             continue;
         for (cl_uint d = 0; d < count && d < MOST_DEVICES && listed < MOST_DEVICES; d++)
             list[listed++] = (candidate){platforms[p], devices[d], rank(cl, devices[d], config)};

@@ -50,7 +50,7 @@ int choose_group(penjing_session *s, uint32_t launch)
     const uint32_t *needed = s->model->launches[launch].group;
     uint32_t *group = s->steps[launch].group;
     if (count_items(needed) != 0 && !group_fits(s, launch, needed))
-        return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu work-items, %s has %zu",
+        return fail(&s->message, PENJING_UNSUPPORTED, "%s needs groups of %zu items, %s has %zu",
                     s->model->launches[launch].function, count_items(needed), s->device.name,
                     s->steps[launch].group_limit);
     if (count_items(needed) != 0)

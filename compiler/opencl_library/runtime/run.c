@@ -39,10 +39,11 @@ static int enqueue_copies(penjing_session *s)
     for (uint32_t i = 0; i < s->model->copy_count; i++) {
         const copy *copy = &s->model->copies[i];
         cl_mem from = bound_buffer(s, copy->from.place, copy->from.index);
+        cl_mem to = s->buffers.bound_outputs[copy->output];
         cl_int error = CL_SUCCESS;
         if (copy->bytes != 0)
-            error = s->cl.clEnqueueCopyBuffer(s->queue, from, s->buffers.bound_outputs[copy->output],
-                                              copy->from.element, 0, copy->bytes, 0, NULL, NULL);
+            error = s->cl.clEnqueueCopyBuffer(s->queue, from, to, copy->from.element, 0,
+                                              copy->bytes, 0, NULL, NULL);
         if (error != CL_SUCCESS)
             return fail_call(&s->message, PENJING_LAUNCH_FAILED, "clEnqueueCopyBuffer", error);
     }

@@ -8,18 +8,22 @@
 #define PENJING_GPU 1
 
 enum penjing_gpu_status { /* beside those of enum penjing_status */
-    PENJING_NO_OPENCL = 32,  /* no OpenCL library, or one without a function that is needed */
-    PENJING_NO_DEVICE = 33,  /* no device of the allowed kinds */
-    PENJING_UNSUPPORTED = 34,/* the device lacks an extension, or is too small */
+    PENJING_NO_OPENCL = 32,   /* no OpenCL library, or one without a function that is needed */
+    PENJING_NO_DEVICE = 33,   /* no device of the allowed kinds */
+    PENJING_UNSUPPORTED = 34, /* the device lacks an extension, or is too small */
     PENJING_BUILD_FAILED = 35,
     PENJING_OUT_OF_MEMORY = 36,
     PENJING_LAUNCH_FAILED = 37,
     PENJING_WRONG_RESULTS = 38, /* the device computes something else than the CPU */
     PENJING_BAD_CONFIG = 39,
-    PENJING_NO_CPU = 40      /* nor can this CPU run the fallback */
+    PENJING_NO_CPU = 40 /* nor can this CPU run the fallback */
 };
 
-enum penjing_runs { PENJING_ON_DEVICE_OR_CPU = 0, PENJING_ON_DEVICE_ONLY = 1, PENJING_ON_CPU_ONLY = 2 };
+enum penjing_runs {
+    PENJING_ON_DEVICE_OR_CPU = 0,
+    PENJING_ON_DEVICE_ONLY = 1,
+    PENJING_ON_CPU_ONLY = 2
+};
 
 /* All zero is the default. */
 typedef struct penjing_config {

@@ -1,7 +1,7 @@
 /* Faster work-groups, looked for on the device itself within a budget of time.
  *
  * Every trial is a whole inference on the caller's inputs, with one size of groups in all launches
- * that take it: results stay right, caches are as warm as in earnest, and each launch keeps the size
+ * that take it: results stay right, caches are as warm as in earnest. Each launch keeps the size
  * that was fastest for it. */
 #define _POSIX_C_SOURCE 199309L
 #include "state.h"
@@ -77,8 +77,8 @@ static void try_all(penjing_session *s, const void *const *inputs, void *const *
     }
 }
 
-/* Look for faster groups, once per session or cache. A device that fails at a trial is not given up:
-   the usual groups may do. */
+/* Look for faster groups, once per session or cache. A device that fails at a trial is not given
+   up: the usual groups may do. */
 void tune_groups(penjing_session *s, const void *const *inputs, void *const *outputs)
 {
     uint32_t count = s->model->launch_count;
