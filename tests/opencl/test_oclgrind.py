@@ -38,6 +38,10 @@ CASES: dict[str, tuple[Any, ...]] = {
     "max pool": (aten.max_pool2d.default, (1, 3, 7, 5), [3, 3], [2, 2], [1, 1]),
     "average": (aten.adaptive_avg_pool2d.default, (1, 5, 7, 5), [1, 1]),
     "softmax": (aten.softmax.int, (3, 13), -1),
+    "long softmax": (aten.softmax.int, (2, 300), -1),
+    "long norm": (aten.layer_norm.default, (1, 517), [517], (517,), (517,)),
+    "long gemv": (aten.linear.default, (1, 515), (6, 515), (6,)),
+    "wide average": (aten.adaptive_avg_pool2d.default, (1, 6, 19, 17), [1, 1]),
     "norm": (aten.layer_norm.default, (3, 11), [11], (11,), (11,)),
     "sum of columns": (aten.sum.dim_IntList, (5, 3, 7), [0, 2]),
     "elementwise": (aten.gelu.default, (3, 5, 3)),
@@ -48,7 +52,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "attention": (aten.scaled_dot_product_attention.default, (1, 2, 3, 5), *[(1, 2, 7, 5)] * 2),
 }  # fmt: skip
 OF_VARIABLES = ("batched product", "concatenation", "attention")  # not of an input and weights
-SOME = ("gemm", "convolution", "depthwise", "softmax", "average")
+SOME = ("gemm", "convolution", "depthwise", "long softmax", "average")
 
 
 @pytest.mark.parametrize(
