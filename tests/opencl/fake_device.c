@@ -91,7 +91,7 @@ API cl_int clGetDeviceInfo(cl_device_id device, cl_uint what, size_t bytes, void
     case CL_DEVICE_MAX_WORK_ITEM_SIZES:
         return give(item_limits, sizeof item_limits, bytes, to, needed);
     case CL_DEVICE_MAX_WORK_GROUP_SIZE:
-        return give_number(256, sizeof(size_t), bytes, to, needed);
+        return give_number(told("tiny_groups") ? 16 : 256, sizeof(size_t), bytes, to, needed);
     case CL_DEVICE_MAX_MEM_ALLOC_SIZE:
         return give_number(told("small_buffers") ? 10000 : 1 << 20, 8, bytes, to, needed);
     case CL_DEVICE_GLOBAL_MEM_SIZE:

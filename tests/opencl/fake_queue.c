@@ -116,7 +116,7 @@ API cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_u
     for (cl_uint d = 0; d < dimensions && group != NULL; d++)
         if (group[d] == 0 || items[d] % group[d] != 0)
             return -54; /* CL_INVALID_WORK_GROUP_SIZE */
-    if (group != NULL && group[0] * group[1] * group[2] > 256)
+    if (group != NULL && group[0] * group[1] * group[2] > (told("small_groups") ? 4 : 256))
         return -54;
     if (kernel->name[0] == 'f' && (group == NULL || group[0] != 24 || group[1] != 1))
         return -54;

@@ -43,12 +43,14 @@ static const char *error_name(cl_int error)
     return "an error";
 }
 
-/* The same for a function of OpenCL. Drivers may allocate late: lack of memory is always
-   PENJING_OUT_OF_MEMORY, whatever `status` the call would have otherwise. */
+/* The same for a function of OpenCL. Drivers may find out late that they lack memory, or registers
+   for a group: that is PENJING_OUT_OF_MEMORY or PENJING_UNSUPPORTED, not the call's `status`. */
 int fail_call(message *message, int status, const char *function, cl_int error)
 {
     if (error == -4 || error == -6)
         status = PENJING_OUT_OF_MEMORY;
+    if (error == -54)
+        status = PENJING_UNSUPPORTED;
     return fail(message, status, "%s: %s (%d)", function, error_name(error), (int)error);
 }
 
