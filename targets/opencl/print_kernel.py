@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import ir, sym, tirx
 
-from ..cortex_m.line_breaks import broken, listed
+from ..cortex_m.line_breaks import WIDTH, broken, listed
 from ..cortex_m.scope import Scope
 from . import truth
 from .barrier import is_barrier
@@ -265,7 +265,13 @@ class _Printer:
         self.scope.close(block)
 
     def _line(self, text: str) -> None:
-        self.lines += broken("    " * self.depth + text)
+        """Append a line; a value that does not fit comes below its place."""
+        line = "    " * self.depth + text
+        place, sign, value = line.partition(" = ")
+        if len(line) > WIDTH and sign and not text.startswith("for "):
+            self.lines += broken(f"{place} =")
+            line = "    " * (self.depth + 2) + value
+        self.lines += broken(line)
 
     def _name_of(self, what: Any) -> str:
         if name := self.scope.find(what):
