@@ -102,7 +102,7 @@ def epilogue_of(sch: Any, stage: Stage) -> Any:
         return None
     index_map = tirx.IndexMap.from_func(split, len(reader.axes), index_dtype="int32")
     sch.transform_block_layout(readers[0], index_map)
-    _simplify_indices(sch, readers[0])
+    simplify_indices(sch, readers[0])
     return readers[0]
 
 
@@ -139,7 +139,7 @@ def _reads(reader: Stage, load: Any, wanted: list[Any]) -> bool:
     return all(size == 1 or analyzer.can_prove_equal(got, want) for got, want, size in triples)
 
 
-def _simplify_indices(sch: Any, block: Any) -> None:
+def simplify_indices(sch: Any, block: Any) -> None:
     """Shorten the indices that a block reads at, knowing how far its axes go.
 
     TVM leaves `(g * 80 + o) // 80`, and where a tile reaches over the end of o it is no tile of g.

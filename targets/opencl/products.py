@@ -15,6 +15,7 @@ from ..mobile_gpus import MobileGpu
 from ..target import Target
 from .long_sums import part_of, schedule_parts
 from .tiles import STEPS, product_tile
+from .views import follow_product, walked_left
 
 TEMPLATES = ("gemm", "conv", "parted")
 
@@ -31,9 +32,12 @@ def schedule(sch: Any, stage: Stage, core: Target, target: MobileGpu) -> set[str
     core = for_sums(core, str(stage.store.buffer.ty.dtype))
     if stage.template == "gemm":
         stage = gemm.with_flat_rows(sch, stage_of(sch, stage.block))
+        if len(stage.axes) > 2:
+            follow_product(sch, stage)
         tail = gemm.epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")
         outer, row, column = gemm.tile_loops(sch, tail, stage)
         left = gemm.cacheable_left(stage)
+        left = walked_left(stage) if left is None else left
     else:
         template = conv if stage.template == "conv" else conv_parts
         tail = template.epilogue_of(sch, stage) or sch.cache_write(stage.block, 0, "global")

@@ -24,6 +24,7 @@ from .long_sums import split_long_sums
 from .nests import schedule_nest
 from .packed_rows import inline_packing
 from .rows import rows_of, schedule_row
+from .views import inline_moves
 from .work_items import mark_work_items, without_single_iterations
 
 
@@ -42,6 +43,7 @@ def schedule_device(func: Any, target: MobileGpu, *, inputs: int) -> Scheduled:
     sch.work_on("main")
     inline_stages(sch)
     inline_packing(sch)
+    inline_moves(sch)
     inplace = inplace_pairs(sch, inputs)
     core, todo, done = work_item(target), stages(sch), set[str]()
     for stage in todo:

@@ -12,6 +12,7 @@ from penjing.compiler.frontend.trace import trace
 from penjing.compiler.lowering.lower import lower
 from penjing.compiler.pass_manager import optimize
 from penjing.passes.pipeline import cpu_pipeline
+from tests.opencl.lowered import assert_equals_eager
 from tests.opencl.programs import run_lowered
 
 
@@ -69,3 +70,27 @@ def test_attention_has_many_work_items(rows: int, launches: int) -> None:
     (kernel,) = lowered.device_kernels.values()
     assert len(kernel.launches) == launches
     assert min(math.prod(launch.items) for launch in kernel.launches) >= 192
+
+
+class Heads(nn.Module):
+    """Attention of heads that are taken out of matrices, and put together again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(64, 64) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heads = [self._heads(layer(x)) for layer in (self.query, self.key, self.value)]
+        mixed = nn.functional.scaled_dot_product_attention(*heads)
+        return mixed.permute(0, 2, 1, 3).reshape(1, -1, 64)
+
+    def _heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(1, -1, 4, 16).permute(0, 2, 1, 3)
+
+
+@pytest.mark.parametrize("target", ["opencl", "mali-g7x"])
+def test_heads_are_not_moved(target: str) -> None:
+    lowered = assert_equals_eager(Heads(), [torch.randn(1, 20, 64)], target)
+    *_, call = lowered.calls
+    launches = lowered.device_kernels[call.kernel].launches
+    assert len(launches) == 4  # keys in panels, scores, their softmax, means of values
