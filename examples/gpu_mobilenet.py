@@ -31,7 +31,8 @@ class Bottleneck(nn.Module):
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x) if self.adds else self.layers(x)
+        y: torch.Tensor = self.layers(x)
+        return x + y if self.adds else y
 
 
 def mobilenet() -> nn.Module:
@@ -46,7 +47,8 @@ def mobilenet() -> nn.Module:
 
 
 torch.manual_seed(0)
-model, x = mobilenet().eval(), torch.randn(1, 3, *[int((sys.argv[1:] or [224])[0])] * 2)
+size = int(sys.argv[1]) if sys.argv[1:] else 224
+model, x = mobilenet().eval(), torch.randn(1, 3, size, size)
 phone = penjing.compile(model, (x,), target="adreno-7xx", name="mobilenet")
 print(phone.report.summary())
 phone.save("build/mobilenet")
