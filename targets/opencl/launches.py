@@ -31,7 +31,7 @@ class Nest:
 
     items: tuple[Item, ...]  # dimension 0 first
     body: Any
-    group: tuple[int, ...] | None = None  # work-items of each dimension that share memory
+    group: tuple[int, int, int] | None = None  # work-items of each dimension that share memory
 
 
 def top_level(body: Any) -> list[Any]:
@@ -135,8 +135,13 @@ def _nest(statement: Any, allocations: Sequence[Any]) -> Nest:
         statement = _whole_or_last(statement, var, extent, kind)
     items, fused = _dimensions(loops)
     body = _substituted(_serial(statement), [*known, *fused])
-    group = (*(groups or [1]), 1, 1)[:DIMENSIONS] if any(groups) else None
-    return Nest(items, _sequence([*allocations, body]), group and tuple(max(1, n) for n in group))
+    return Nest(items, _sequence([*allocations, body]), sizes(groups) if any(groups) else None)
+
+
+def sizes(numbers: Sequence[int]) -> tuple[int, int, int]:
+    """A number for each dimension, 1 where there is none."""
+    x, y, z = (max(1, number) for number in (*numbers, 1, 1, 1)[:DIMENSIONS])
+    return x, y, z
 
 
 def _whole_or_last(body: Any, var: Any, extent: int, kind: int) -> Any:

@@ -22,7 +22,7 @@ from ..mobile_gpus import MobileGpu
 from .border import Border, add_border
 from .groups import form_groups
 from .kernel import DeviceKernel, Launch
-from .launches import DIMENSIONS, Nest, nests, shared_scratch, top_level, touched
+from .launches import Nest, nests, shared_scratch, sizes, top_level, touched
 from .print_kernel import KernelText, print_kernel
 from .schedule import schedule_device, work_item
 from .statements import is_exact
@@ -121,7 +121,7 @@ def _launch(
     launch = Launch(
         function=name,
         arguments=tuple(places),
-        items=(*extents, *(1 for _ in range(DIMENSIONS - len(extents)))),
+        items=sizes(extents),
         group=nest.group,
         private_bytes=text.private_bytes,
         local_bytes=sum(

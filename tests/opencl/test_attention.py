@@ -23,8 +23,15 @@ class Attention(nn.Module):
         super().__init__()
         self.options = options
 
-    def forward(self, *operands: torch.Tensor) -> torch.Tensor:
-        return nn.functional.scaled_dot_product_attention(*operands, **self.options)
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        attention = nn.functional.scaled_dot_product_attention
+        return attention(query, key, value, mask, **self.options)
 
 
 def _operands(query: tuple[int, ...], key: tuple[int, ...]) -> list[torch.Tensor]:
@@ -80,8 +87,8 @@ class Heads(nn.Module):
         self.query, self.key, self.value = (nn.Linear(64, 64) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        heads = [self._heads(layer(x)) for layer in (self.query, self.key, self.value)]
-        mixed = nn.functional.scaled_dot_product_attention(*heads)
+        query, key, value = (self._heads(f(x)) for f in (self.query, self.key, self.value))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         return mixed.permute(0, 2, 1, 3).reshape(1, -1, 64)
 
     def _heads(self, x: torch.Tensor) -> torch.Tensor:

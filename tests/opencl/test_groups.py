@@ -47,7 +47,7 @@ class ChannelMeans(nn.Module):
         self.conv = nn.Conv2d(3, 24, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.conv(x)
+        y: torch.Tensor = self.conv(x)
         return y * y.mean((2, 3), keepdim=True).sigmoid()
 
 
