@@ -62,20 +62,21 @@ def print_kernel(
             barrier.
         words: What words of small integers hold.
         half_arithmetic: Whether float16 is half in registers too, not float.
-        exact: Whether every operation on float32 rounds to nearest: products are not joined with
-            sums, and devices may not divide as they like.
+        exact: Whether quotients and roots of float32 round to nearest, and not as the device likes;
+            so do those of every kernel that rounds a product before it is added to something.
 
     Raises:
         CannotPrint: It holds something that our OpenCL C has no form for.
     """
     body = inline_steps(without_single_iterations(body))
-    printer = _Printer(words, half_arithmetic, exact or is_exact(body))
+    is_rounded_before = is_exact(body)
+    printer = _Printer(words, half_arithmetic, exact or is_rounded_before)
     printer.find_variables(body)
     signature = printer.declare_parameters(parameters, restrict)
     printer.declare_ids(ids, is_rounded)
     printer.statement(body)
     expressions = printer.expressions
-    if printer.exact:
+    if is_rounded_before:
         printer.lines.insert(0, "    #pragma OPENCL FP_CONTRACT OFF")
     lines = [*listed(f"__kernel void {name}(", signature, ")"), "{", *printer.lines, "}"]
     return KernelText(

@@ -15,7 +15,7 @@ from ....targets.cpu.tiles import product_tile
 from ...ir.tensor_spec import TensorSpec
 from ..builder import KernelBuilder
 from ..math import exp
-from ..math.floats import like
+from ..math.floats import like, rounded
 from .gemm import RightOperand, accumulate, accumulator, broadcast_read, in_panels
 from .indices import Index, shape_of
 from .moments import per_row
@@ -126,7 +126,8 @@ class StagedAttention:
 
     def _score(self, product: Any, at: Sequence[Index]) -> Any:
         """A score with its mask."""
-        score = product * like(product, self.scale)
+        # It is rounded before the highest one is subtracted, which is rounded too.
+        score = rounded(product * like(product, self.scale))
         if self.mask is not None:
             mask = broadcast_read(self.mask, at)
             if self.mask.dtype == "bool":
