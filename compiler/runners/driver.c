@@ -99,7 +99,8 @@ typedef struct {
     run_function *run;
     describe_function *describe;
     set_threads_function *set_threads;
-    create_function *create; /* NULL unless it is for a GPU: `run` is then a run_session_function */
+    create_function *create; /* NULL unless it is for a GPU, whose NAME_run takes a session */
+    run_session_function *run_session;
 } model;
 
 #ifdef MODEL
@@ -112,7 +113,8 @@ __attribute__((weak)) set_threads_function JOIN(MODEL, _set_threads);
 static model find_model(char **argv)
 {
     (void)argv;
-    return (model){JOIN(MODEL, _run), JOIN(MODEL, _describe), JOIN(MODEL, _set_threads), NULL};
+    return (model){JOIN(MODEL, _run), JOIN(MODEL, _describe), JOIN(MODEL, _set_threads), NULL,
+                   NULL};
 }
 #else
 static void *find_symbol(void *library, const char *name, const char *suffix)
@@ -129,6 +131,7 @@ static model find_model(char **argv)
     if (library == NULL)
         fail("cannot load", dlerror());
     *(void **)&m.run = find_symbol(library, argv[NAME], "run");
+    *(void **)&m.run_session = find_symbol(library, argv[NAME], "run");
     *(void **)&m.describe = find_symbol(library, argv[NAME], "describe");
     *(void **)&m.set_threads = find_symbol(library, argv[NAME], "set_threads");
     *(void **)&m.create = find_symbol(library, argv[NAME], "create");
@@ -190,7 +193,7 @@ int main(int argc, char **argv)
     for (int n = atoi(argv[RUNS]); n > 0; n--) {
         mark(MARK_BEGIN);
         if (m.create != NULL)
-            status = ((run_session_function *)m.run)(session, inputs, outputs);
+            status = m.run_session(session, inputs, outputs);
         else
             status = m.run(inputs, outputs, arena, facts->arena_bytes);
         mark(MARK_END);
