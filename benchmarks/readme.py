@@ -4,7 +4,7 @@ python -m benchmarks.readme [--results FOLDER] [--print]
 
 FOLDER holds the JSON of the other scripts, as `make bench` writes it: arm.json, cpu.json,
 cpu_int8.json, micro.json, quantization.json, pruning.json, compress.json,
-compress_instructions.json and compile_time.json. What is missing is left out.
+compress_instructions.json, gpu.json and compile_time.json. What is missing is left out.
 """
 
 import json
@@ -50,7 +50,7 @@ def block(folder: Path) -> str:
     quantization = _rows(folder, "quantization")
     parts += [_digits(quantization), _embeddings(quantization)]
     parts += [_pruned_digits(_rows(folder, "pruning")), _smaller(_rows(folder, "compress"))]
-    parts += [_proportional(_rows(folder, "compress_instructions"))]
+    parts += [_gpu(_rows(folder, "gpu")), _proportional(_rows(folder, "compress_instructions"))]
     return "\n\n".join(filter(None, parts))
 
 
@@ -153,13 +153,12 @@ def _embeddings(rows: Sequence[Row]) -> str:
     return markdown(lines) if lines else ""
 
 
-if __name__ == "__main__":
-    main()
-
-
 def _pruned_digits(rows: Sequence[Row]) -> str:
     """Percentage points lost by pruning, the mean over the seeds, beside Torch-Pruning."""
-    lines = [{"digits, pruned": line.pop("tool"), **line} for line in pruning_table(rows)]
+    lines: list[Row] = []
+    for row in pruning_table(rows):
+        points = {name: row[name] for name in row if "," in name and "untrained" not in name}
+        lines.append({"digits, pruned": row["tool"], **points})
     return markdown(lines) if lines else ""
 
 
@@ -170,6 +169,17 @@ def _smaller(rows: Sequence[Row]) -> str:
         if row["case"] not in {line["MiniLM made smaller"] for line in lines}:
             lines.append({"MiniLM made smaller": row["case"]})
         lines[-1][row["state"]] = f"{row['Spearman']} / {row['mean cosine']}"
+    return markdown(lines) if lines else ""
+
+
+def _gpu(rows: Sequence[Row]) -> str:
+    """Launches and megabytes of libraries for GPUs."""
+    sizes = ("launches", "arena MB", "library MB")
+    lines = [
+        {"GPU": row["target"], "network": row["network"], **{name: row[name] for name in sizes}}
+        for row in rows
+        if "launches" in row
+    ]
     return markdown(lines) if lines else ""
 
 
@@ -186,3 +196,7 @@ def _proportional(rows: Sequence[Row]) -> str:
         if row["pass"] != "none"
     ]
     return markdown(lines) if lines else ""
+
+
+if __name__ == "__main__":
+    main()
