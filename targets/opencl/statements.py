@@ -5,6 +5,7 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, tirx
 
+from ..cpu.stages import collect
 from .lanes import elements, in_parts
 from .types import lanes_of
 from .words import intrinsic
@@ -15,12 +16,10 @@ def is_exact(body: Any) -> bool:
 
     Then the rules that made it promise every bit, as those of integers made of floats do.
     """
-    calls: list[Any] = []
-    tvm_ffi.structural_walk(body, (ir.Call, calls.append), order="pre")
     return any(
         str(call.op.name).endswith("call_llvm_pure_intrin")
         and intrinsic(int(call.args[0])) == "llvm.arithmetic.fence"
-        for call in calls
+        for call in collect(body, ir.Call)
     )
 
 
@@ -98,9 +97,7 @@ def _stores_in(statement: Any, buffer: Any) -> bool:
 
 def _reads(value: Any) -> bool:
     """Whether an expression loads from a buffer."""
-    loads: list[Any] = []
-    tvm_ffi.structural_walk(value, (ir.TensorLoad, loads.append), order="pre")
-    return bool(loads)
+    return bool(collect(value, ir.TensorLoad))
 
 
 def parts_of_store(store: Any) -> list[tuple[Any, Any]]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from penjing import targets
 from penjing.compiler.opencl_library import runtime
+from penjing.compiler.runners.opencl import Config as Config
+from penjing.compiler.runners.opencl import Time as Time
 from penjing.targets.target import Target
 
 from ..c_programs import build_program
@@ -26,32 +28,6 @@ OK, NULL_INPUT, NULL_OUTPUT, MISALIGNED_INPUT, MISALIGNED_OUTPUT, OVERLAP = 0, 1
 NO_OPENCL, NO_DEVICE, UNSUPPORTED, BUILD_FAILED, OUT_OF_MEMORY = 32, 33, 34, 35, 36
 LAUNCH_FAILED, WRONG_RESULTS, BAD_CONFIG, NO_CPU = 37, 38, 39, 40
 DEVICE_OR_CPU, DEVICE_ONLY, CPU_ONLY = 0, 1, 2
-
-
-class Config(ctypes.Structure):
-    """struct penjing_config."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("runs", ctypes.c_int32),
-        ("any_device", ctypes.c_int32),
-        ("opencl_library", ctypes.c_char_p),
-        ("device", ctypes.c_char_p),
-        ("cache_folder", ctypes.c_char_p),
-        ("skip_check", ctypes.c_int32),
-        ("tune_milliseconds", ctypes.c_uint32),
-        ("most_memory", ctypes.c_size_t),
-    ]
-
-
-class Time(ctypes.Structure):
-    """struct penjing_time."""
-
-    _fields_ = [
-        ("call", ctypes.c_uint32),
-        ("function", ctypes.c_char_p),
-        ("nanoseconds", ctypes.c_uint64),
-    ]
 
 
 @cache
