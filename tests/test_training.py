@@ -105,6 +105,28 @@ def test_a_step_is_that_of_adamw_in_pytorch() -> None:
         torch.testing.assert_close(program.weights[name], weight, rtol=0, atol=1e-6)
 
 
+def test_a_step_with_muon_is_that_of_pytorch() -> None:
+    model, data = _model(), _data(6, batch=6)
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    scaled: dict[str, Any] = {"adjust_lr_fn": "match_rms_adamw", "ns_steps": 3}
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=0.02, weight_decay=0.5, **scaled),
+        torch.optim.AdamW(vectors, lr=0.02, weight_decay=0.0),
+    ]
+    for _ in range(3):
+        model.zero_grad()
+        functional.cross_entropy(model(data[0][0]), data[0][1]).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    program = _program()
+    still = {"clip": 0.0, "schedule": "constant", "warmup": 0.0}
+    options = _options(optimizer="muon", batch_size=0, weight_decay=0.5, **still)
+    train(program, _cross_entropy, data, options=options)
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(program.weights[name], weight, rtol=0, atol=1e-6)
+
+
 def test_equal_seeds_give_equal_weights_and_others_do_not() -> None:
     programs = [_program() for _ in range(3)]
     for program, seed in zip(programs, (5, 5, 6), strict=True):
@@ -169,14 +191,16 @@ class _Noise(Regularizer):
 
 @pytest.mark.parametrize("every", [0, 2])
 @pytest.mark.parametrize("interrupted", [4, 5, 6])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_resumed_run_equals_one_without_interruption(
-    tmp_path: Path, every: int, interrupted: int
+    tmp_path: Path, every: int, interrupted: int, optimizer: str
 ) -> None:
-    options = _options(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=every, patience=9)
+    same = {"patience": 9, "optimizer": optimizer}
+    options = _options(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=every, **same)
     whole, parts = _program(norm=True), _program(norm=True)
     validation = _data()[:5]
     expected = train(
-        whole, _cross_entropy, _data(), options=_options(patience=9), validation=validation,
+        whole, _cross_entropy, _data(), options=_options(**same), validation=validation,
         callbacks=[_Noise()],
     )  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
@@ -241,7 +265,8 @@ def test_the_last_weights_stay_where_asked_for() -> None:
     assert not torch.equal(program.weights["0.weight"], before["0.weight"])
 
 
-def test_marked_zeros_stay_zero_and_all_else_changes() -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_marked_zeros_stay_zero_and_all_else_changes(optimizer: str) -> None:
     program = _program()
     (node,) = (n for n in program.graph.find_nodes(op="get_attr") if n.target == "0.weight")
     mask = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) > 0.5
@@ -250,7 +275,8 @@ def test_marked_zeros_stay_zero_and_all_else_changes() -> None:
     before = _weights(program)["0.weight"]
     keep_zeros(program, node)
     copied = program.copy()
-    train(copied, _cross_entropy, _data(), options=_options(weight_decay=0.5))
+    options = _options(weight_decay=0.5, optimizer=optimizer)
+    train(copied, _cross_entropy, _data(), options=options)
     after = copied.weights["0.weight"]
     assert torch.equal(after != 0, mask)
     assert (after != before)[mask].all()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..errors import CompileError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Optimizer = Literal["adamw", "muon"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -22,10 +23,13 @@ class TrainingOptions:
             are kept in memory and drawn anew for every epoch. 0 takes the batches of the data as
             they come.
         accumulate: Forward passes whose gradients are averaged into one update.
+        optimizer: "adamw" (Loshchilov and Hutter 2019), or "muon" (Jordan et al. 2024), which takes
+            larger batches and fewer updates: it makes the updates of matrices orthogonal, and
+            leaves the other weights to AdamW.
         lr: Learning rate at the top of the schedule.
         schedule: How it falls to zero after the warm-up.
         warmup: Part of the updates in which it rises from zero.
-        weight_decay: Of AdamW (Loshchilov and Hutter 2019); vectors and embeddings have none.
+        weight_decay: Of either (decoupled); vectors and embeddings have none.
         clip: Longest gradient over all weights; 0 = any.
         precision: Of the activations in forward and backward passes; weights stay float32.
         device: "cpu", "cuda", "cuda:1", ...
@@ -45,6 +49,7 @@ class TrainingOptions:
     steps: int = 0
     batch_size: int = 16
     accumulate: int = 1
+    optimizer: Optimizer = "adamw"
     lr: float = 1e-4
     schedule: Schedule = "cosine"
     warmup: float = 0.1
@@ -68,6 +73,7 @@ class TrainingOptions:
         _check(self, ("warmup",), "between 0 and 1", lambda value: 0 <= value <= 1)
         counts = ("steps", "batch_size", "patience", "validate_every", "checkpoint_every")
         _check(self, (*counts, "weight_decay", "clip"), "0 or more", lambda value: value >= 0)
+        _check_choice("optimizer", self.optimizer, ("adamw", "muon"))
         _check_choice("schedule", self.schedule, ("constant", "linear", "cosine"))
         _check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
         _check_choice("batch_norm", self.batch_norm, ("batch", "frozen"))

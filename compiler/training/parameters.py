@@ -1,6 +1,7 @@
 """Which weights of a program are trained, and which of their elements stay zero."""
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,19 +74,25 @@ def names_weight(patterns: Collection[str], name: str) -> bool:
 
 def optimizer_groups(
     program: Program, trained: dict[str, nn.Parameter], weight_decay: float
-) -> list[dict[str, object]]:
-    """Parameter groups of AdamW: matrices and kernels decay, vectors and embeddings do not.
+) -> list[dict[str, Any]]:
+    """Parameter groups: matrices and kernels decay, vectors and embeddings do not.
 
-    A row of an embedding that no sample uses would otherwise shrink to nothing.
+    A row of an embedding that no sample uses would otherwise shrink to nothing. The group of
+    `matrices` may be changed by what looks at more than single elements: none that keeps its zeros.
     """
-    tables = _tables(program)
-    decays = {name: weight.dim() > 1 and name not in tables for name, weight in trained.items()}
+    tables, masked = _tables(program), masks_of(program)
+    matrices, kernels, vectors = [], [], []
+    for name, weight in trained.items():
+        if weight.dim() < 2 or name in tables:
+            vectors.append(weight)
+        elif weight.dim() > 2 or name in masked:
+            kernels.append(weight)
+        else:
+            matrices.append(weight)
     return [
-        {
-            "params": [weight for name, weight in trained.items() if decays[name] is decay],
-            "weight_decay": weight_decay if decay else 0.0,
-        }
-        for decay in (True, False)
+        {"params": matrices, "weight_decay": weight_decay, "matrices": True},
+        {"params": kernels, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
 
 

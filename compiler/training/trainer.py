@@ -15,6 +15,7 @@ from .callbacks import Callback, Regularizer
 from .checkpoint import describe_run, load_checkpoint, save_checkpoint
 from .feed import Feed
 from .forward import Forward, Objective, moved
+from .optimizer import make_optimizer
 from .options import TrainingOptions
 from .parameters import make_trainable, masks_of, optimizer_groups
 from .processes import start_processes
@@ -36,7 +37,7 @@ def train(
     keep_best: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> Training:
-    """Train `program` in place with AdamW (Loshchilov and Hutter 2019).
+    """Train `program` in place.
 
     The result depends on nothing but the arguments; a run that is resumed from a checkpoint gives
     what it would have given without the interruption.
@@ -87,7 +88,7 @@ class _Trainer:
         groups = [group for group in groups if group["params"]]
         self.forward = Forward(program, objective, options.batch_norm == "batch")
         self.forward.to(self.processes.device)
-        optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
+        optimizer = make_optimizer(groups, options)
         self.module, self.optimizer = self.processes.prepare(self.forward, optimizer)
         self.position = 0  # updates made in this epoch
         self.random_state: Tensor | None = None  # in the middle of the epoch that is resumed

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,12 +49,14 @@ def distance(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(student.float(), teacher.float(), dim=-1).mean()
 
 
-def similarities(output: Tensor) -> Tensor:
-    """The cosine between every two different samples of [N, ...], as a vector of N (N - 1) / 2."""
-    rows = functional.normalize(output.float().flatten(1), dim=1)
-    count = len(rows)
-    first, second = torch.triu_indices(count, count, 1, device=rows.device)
-    return (rows @ rows.T)[first, second]
+def similarities(output: Tensor, anchors: Tensor) -> Tensor:
+    """The cosines [N, K] between samples of [N, ...] and anchors, rows of length 1 [K, D]."""
+    return directions(output) @ anchors.T
+
+
+def directions(output: Tensor) -> Tensor:
+    """The samples of [N, ...] as rows of length 1, [N, D]."""
+    return functional.normalize(output.float().flatten(1), dim=1)
 
 
 def attention_divergence(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What a student is trained for: the losses of distillation with their weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +15,7 @@ from .hidden_states import Pair
 from .losses import (
     attention_divergence,
     cross_entropy,
+    directions,
     distance,
     divergence,
     similarities,
@@ -24,6 +25,7 @@ from .options import DistillationOptions
 from .teacher import Answer, Teacher
 
 _SMALL = 1e-12
+_ANCHORS = 1024  # samples that others are compared with
 
 
 class Distillation(nn.Module):
@@ -64,14 +66,22 @@ class Distillation(nn.Module):
                 layer = _projection(found[pair.student], wanted, pair.axis)
                 self.projections[pair.student.name] = layer
         self.output_sizes = [_mean_square(output, None) for output in answer.outputs]
-        self.relation_sizes = [
-            _mean_square(similarities(output), None)
-            for output in answer.outputs
-            if options.relation_weight
-        ]
+        self.anchors: list[Tensor] = []
         teacher.narrow(
             [pair.teacher for pair in self.pairs], reads_of([theirs for _, theirs in self.maps])
         )
+
+    def set_anchors(self, batches: Iterable[Batch]) -> None:
+        """Compare samples with the first of these, by what the teacher says about them."""
+        answers: list[list[Tensor]] = []
+        for batch in batches:
+            answers.append([directions(output) for output in self.teacher.answer(batch).outputs])
+            if sum(len(outputs[0]) for outputs in answers) >= _ANCHORS:
+                break
+        self.anchors = [torch.cat(parts)[:_ANCHORS] for parts in zip(*answers, strict=True)]
+        self.relation_sizes = [
+            _mean_square(similarities(anchors, anchors), None) for anchors in self.anchors
+        ]
 
     def forward(self, run: Run, batch: Batch) -> Tensor:
         answer, options = self.teacher.answer(batch), self.options
@@ -135,17 +145,22 @@ class Distillation(nn.Module):
         return squared_error(output, wanted, size)
 
     def _relations(self, outputs: Sequence[Tensor], answer: Answer) -> Tensor:
-        """Between samples; a batch of one has none."""
-        if not self.options.relation_weight or len(outputs[0]) < 2:
+        """Between samples and anchors."""
+        if not self.options.relation_weight:
             return torch.zeros(())
         losses = [
-            squared_error(similarities(output), similarities(wanted), size.to(output.device))
-            for output, wanted, size in zip(
-                outputs, answer.outputs, self.relation_sizes, strict=True
+            self._relation(output, wanted, anchors.to(output.device), size.to(output.device))
+            for output, wanted, anchors, size in zip(
+                outputs, answer.outputs, self.anchors, self.relation_sizes, strict=True
             )
             if wanted.is_floating_point()
         ]
         return self.options.relation_weight * torch.stack(losses).mean()
+
+    @staticmethod
+    def _relation(output: Tensor, wanted: Tensor, anchors: Tensor, size: Tensor) -> Tensor:
+        ours, theirs = similarities(output, anchors), similarities(wanted, anchors)
+        return squared_error(ours, theirs, size)
 
     def _labels(self, outputs: list[Tensor], batch: Batch) -> Tensor:
         if not self.options.label_weight:

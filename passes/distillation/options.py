@@ -29,7 +29,7 @@ class DistillationOptions(TrainingOptions):
             dimension, "kl" divergence of classes by `temperature`, or "none".
         temperature: Softens the classes of "kl" (Hinton et al. 2015).
         output_weight: Of the outputs.
-        relation_weight: Of the similarities between samples, for embeddings that are compared.
+        relation_weight: Of the similarities to other samples, for embeddings that are compared.
         hidden_weight: Of hidden states, paired by the module that they come from.
         attention_weight: Of attention maps, likewise.
         label_weight: Of the loss on labels, if the data has some.
@@ -80,11 +80,5 @@ class DistillationOptions(TrainingOptions):
         if not self.temperature > 0:
             got = f"temperature={self.temperature!r}"
             raise CompileError("temperature must be positive", got=got)
-        if self.relation_weight and self.batch_size == 1:
-            raise CompileError(
-                "there are no similarities between the samples of a batch of one",
-                got=f"relation_weight={self.relation_weight!r}, batch_size=1",
-                fix="use larger batches",
-            )
         if self.output == "none" and not any(getattr(self, name) for name in _WEIGHTS[1:]):
             raise CompileError("no loss is left", fix="give a weight, or an output loss")

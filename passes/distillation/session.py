@@ -55,9 +55,10 @@ def distill(
     student = program.copy()
     objective = _objective(student, original, options, report, probe)
     for part in (validation, training):
-        batches = part.in_order(options.batch_size) if isinstance(part, Samples) else part
         stage = partial(context.progress, f"{report.name}: teacher")
-        _ask_teacher(objective.teacher, batches, options, stage)
+        _ask_teacher(objective.teacher, _in_order(part, options), options, stage)
+    if options.relation_weight:
+        objective.set_anchors(_in_order(training, options))
     result = train(
         student,
         objective,
@@ -74,6 +75,10 @@ def distill(
         report.details["note"] = "no update made it better: the weights stay as they were"
         return 0
     return _take_weights(program, student)
+
+
+def _in_order(data: Batches | Samples, options: DistillationOptions) -> Batches | Sequence[Batch]:
+    return data.in_order(options.batch_size) if isinstance(data, Samples) else data
 
 
 def _ask_teacher(
