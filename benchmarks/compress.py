@@ -1,6 +1,6 @@
 """The real MiniLM made smaller: what is left of its embeddings.
 
-python -m benchmarks.compress [CASE ...] [--epochs N] [--json FILE]   (40 minutes of CPU a case)
+python -m benchmarks.compress [CASE ...] [--json FILE]   (40 minutes of CPU a case)
 
 Each case is measured three times: as the simplest choice leaves it, after the healing in closed
 form that the pass does by itself, and after distillation on top of that. Spearman and mean cosine
@@ -37,7 +37,7 @@ from .sentences import (
 from .table import Row, publish, save
 
 SHORT = 32  # tokens; nineteen of twenty held-out sentences have no more than 36
-HEALED_ON, DISTILLED_ON = 1024, 24576  # sentences
+HEALED_ON, DISTILLED_ON = 1024, 16384  # sentences
 MEMORY = 7 << 30  # bytes of what the teacher says
 
 
@@ -49,24 +49,27 @@ class Case:
     naive: Pass
     healing: Pass
     at_least: tuple[float, float]  # Spearman, mean cosine
-    lr: float = 3e-4  # of distillation
+    steps: int  # of distillation
+    relation_weight: float = 1.0
 
 
-def _layers(count: int, *bounds: float) -> Case:
+def _layers(count: int, at_least: tuple[float, float], steps: int) -> Case:
     naive = RemoveLayers(count=count, score="influence", heal=False)
     what = f"{count} of 6 layers removed"
-    return Case(what, naive, RemoveLayers(count=count), (bounds[0], bounds[1]))
+    return Case(what, naive, RemoveLayers(count=count), at_least, steps)
 
 
 CASES = {
-    "layers-1": _layers(1, 0.995, 0.98),
-    "layers-2": _layers(2, 0.990, 0.955),
-    "layers-3": _layers(3, 0.983, 0.91),
+    "layers-1": _layers(1, (0.995, 0.98), steps=1350),
+    "layers-2": _layers(2, (0.990, 0.955), steps=1500),
+    "layers-3": _layers(3, (0.983, 0.91), steps=1700),
     "ffn": Case(
         "FFN width halved",
         PruneChannels(ratio=0.5, scope="layer", kinds=("features",), refit=False),
         PruneChannels(ratio=0.5, scope="layer", kinds=("features",), criterion="reconstruction"),
         (0.995, 0.965),
+        steps=1600,
+        relation_weight=4.0,
     ),
 }
 
@@ -75,7 +78,6 @@ def main() -> None:
     """Measure the cases and print a line for each state."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help=f"some of {', '.join(CASES)} (default: all)")
-    parser.add_argument("--epochs", type=int, default=4, help="of distillation")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     if unknown := set(options.cases) - set(CASES):
@@ -83,24 +85,26 @@ def main() -> None:
     original = penjing.trace(encoder(), calibration_batches(1, 1, SHORT)[0])
     rows: list[Row] = []
     for name in options.cases or CASES:
-        rows += measure(CASES[name], original, options.epochs)
+        rows += measure(CASES[name], original)
         save(rows, options.json)
     publish(rows, options.json)
 
 
-def measure(case: Case, original: Program, epochs: int) -> list[Row]:
+def measure(case: Case, original: Program) -> list[Row]:
     """A row for each of the three states."""
     calibration = calibration_batches(HEALED_ON, 16, SHORT)
     distilling = Distill(
-        epochs=epochs,
-        lr=case.lr,
+        steps=case.steps,
+        batch_size=64,
+        optimizer="muon",
+        lr=3e-4,
         warmup=0.05,
         precision="bfloat16",
-        relation_weight=1.0,
+        relation_weight=case.relation_weight,
         teacher=original,
         data=calibration_batches(DISTILLED_ON, 16, SHORT),
         validation_part=0.01,
-        validate_every=400,
+        validate_every=100,
         cache_bytes=MEMORY,
         callbacks=(_Progress(),),
     )

@@ -7,11 +7,11 @@ Run as a module, it judges the simplest way to remove layers: `python -m benchma
 """
 
 import functools
-import itertools
 import os
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.ir.program import Program
 
-from .sentences_corpus import calibrating, judging_documentation, judging_licenses
+from .sentences_corpus import (
+    calibrating_documentation,
+    calibrating_licenses,
+    judging_documentation,
+    judging_licenses,
+)
 from .sentences_everyday import composed, written
 from .table import markdown
 
@@ -64,24 +69,25 @@ def tokenized(texts: Sequence[str], length: int = LENGTH) -> Tokens:
 def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     """Different texts to calibrate or to train with, the same at every call.
 
-    Of four, two are single sentences, as those that are judged; one is as many sentences as fit
-    `length` tokens, since padding teaches nothing; all are from documents twice as often as
-    composed ones. The fourth is a row of random words: what is judged speaks of more than
-    documents do.
+    Of eight, three are single sentences of documents, one of them cut short; two are as many of
+    these as fit `length` tokens, since padding teaches nothing; two are composed sentences. The
+    eighth is a row of random words: what is judged speaks of more than documents do.
     """
     source = random.Random(0)
-    prose = _endless(calibrating(), source)
+    prose = _prose(source)
     invented = _endless(composed(max(4000, count // 2)), source)  # enough different ones
     words = sorted(word for word in _tokenizer().get_vocab() if _WORD.fullmatch(word))
     texts: dict[str, None] = {}
     while len(texts) < count:
-        pool = invented if len(texts) % 3 == 2 else prose
-        if len(texts) % 4 == 3:
+        kind = len(texts) % 8
+        if kind == 7:
             text = " ".join(source.sample(words, source.randrange(5, length // 2)))
-        elif len(texts) % 4 == 1:
-            text = _filled(pool, length)
+        elif kind % 4 == 2:
+            text = next(invented)
+        elif kind % 4 == 1:
+            text = _filled(prose, length)
         else:
-            text = next(pool)
+            text = _cut(next(prose), source) if kind == 4 else next(prose)
         texts[text] = None
     return list(texts)
 
@@ -126,7 +132,7 @@ def scores(compressed: Embeds, original: Embeds) -> dict[str, tuple[float, float
     """What `score` gives: of the held-out pairs, the everyday ones, and each kind of both."""
     groups = {HELD_OUT: held_out_pairs(), EVERYDAY: everyday_pairs()}
     pairs = [pair for group in groups.values() for pair in group]
-    texts = list(dict.fromkeys(itertools.chain.from_iterable(pair[1:] for pair in pairs)))
+    texts = list(dict.fromkeys(chain.from_iterable(pair[1:] for pair in pairs)))
     place = {text: index for index, text in enumerate(texts)}
     ours, theirs = embed(compressed, texts), _original_embeddings(original, tuple(texts))
     for kind in dict.fromkeys(pair[0] for pair in pairs):
@@ -163,6 +169,21 @@ def _endless(texts: Sequence[str], source: random.Random) -> Iterator[str]:
     """All texts in random order, then again in another one."""
     while True:
         yield from source.sample(texts, len(texts))
+
+
+def _prose(source: random.Random) -> Iterator[str]:
+    """Sentences of documentation; every fourth is from a license, since those are few."""
+    documentation = _endless(calibrating_documentation(), source)
+    licenses = _endless(calibrating_licenses(), source)
+    while True:
+        yield from islice(documentation, 3)
+        yield next(licenses)
+
+
+def _cut(text: str, source: random.Random) -> str:
+    """The first words, at least three."""
+    words = text.split()
+    return " ".join(words[: source.randrange(3, len(words))])
 
 
 def _filled(pool: Iterator[str], length: int) -> str:

@@ -26,8 +26,20 @@ _PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'\"()/-]+[.!?]")
 @functools.cache
 def calibrating() -> tuple[str, ...]:
     """Sentences to calibrate and to train with."""
-    texts = (*enumerate(_documentation()), *enumerate(_licenses()))
+    return tuple(dict.fromkeys((*calibrating_documentation(), *calibrating_licenses())))
+
+
+@functools.cache
+def calibrating_documentation() -> tuple[str, ...]:
+    """Those of `calibrating` that are from documentation."""
+    texts = enumerate(_documentation())
     return sentences(text for number, text in texts if number % JUDGES_EVERY)
+
+
+@functools.cache
+def calibrating_licenses() -> tuple[str, ...]:
+    """Those of `calibrating` that are from licenses."""
+    return sentences(text for number, text in enumerate(_licenses()) if number % JUDGES_EVERY)
 
 
 @functools.cache
