@@ -3,8 +3,8 @@
 python -m benchmarks.compress_instructions [--json FILE]
 
 Real models execute other instructions than those that multiply; a pass is worth its loss only where
-these fall along. `of macs` is the share of the instructions that is left by the share of the
-multiply-adds that is left: 1 is proportional.
+these fall along. `fall` is the share of the instructions that is gone by the share of the
+multiply-adds that is gone: 1 is proportional.
 """
 
 import sys
@@ -15,19 +15,18 @@ import torch
 from torch import nn
 
 import penjing
-from penjing.passes import Pass, PruneChannels, RemoveLayers
 
 from .networks import build_float
 from .table import Row, publish, save
 
 TARGET = "arm-a72"
-CASES: dict[str, tuple[Pass, ...]] = {
-    "resnet18": (PruneChannels(macs=0.5), PruneChannels(macs=0.25)),
-    "mobilenet_v2": (PruneChannels(macs=0.5),),
+CASES: dict[str, tuple[str, ...]] = {
+    "resnet18": ("prune-channels{macs=0.5}", "prune-channels{macs=0.25}"),
+    "mobilenet_v2": ("prune-channels{macs=0.5}",),
     "minilm": (
-        PruneChannels(ratio=0.5, scope="layer", kinds=("features",)),
-        PruneChannels(ratio=0.5, scope="layer", kinds=("heads",)),
-        RemoveLayers(count=3, score="influence", heal=False),
+        "prune-channels{ratio=0.5,scope=layer,kinds=(features)}",
+        "prune-channels{ratio=0.5,scope=layer,kinds=(heads)}",
+        "remove-layers{count=3,score=influence,heal=false}",
     ),
 }
 
@@ -51,14 +50,14 @@ def measure(
     name: str,
     model: nn.Module,
     inputs: tuple[torch.Tensor, ...],
-    passes: tuple[Pass, ...],
+    passes: tuple[str, ...],
     target: str = TARGET,
 ) -> list[Row]:
     """A row for the whole network and one for what each pass makes of it."""
     rows: list[Row] = []
-    for each in (None, *passes):
+    for each in ("", *passes):
         print(f"{name}: {each or 'whole'}", file=sys.stderr, flush=True)
-        needs_data = isinstance(each, RemoveLayers)
+        needs_data = each.startswith("remove-layers")
         artifact = penjing.compile(
             model,
             inputs,
@@ -66,13 +65,14 @@ def measure(
             passes=[each] if each else (),
             calibration=[inputs] if needs_data else None,
         )
-        row: Row = {"network": name, "pass": str(each) if each else "none"}
+        row: Row = {"network": name, "pass": each or "none"}
         row |= {"macs": artifact.report.macs}
         row["instructions"] = artifact.count_instructions(*inputs)
         whole = rows[0] if rows else row
         row["macs left"] = row["macs"] / whole["macs"]
         row["instructions left"] = row["instructions"] / whole["instructions"]
-        row["of macs"] = row["instructions left"] / row["macs left"]
+        gone = 1 - row["macs left"]
+        row["fall"] = (1 - row["instructions left"]) / gone if gone else None
         rows.append(row)
     return rows
 

@@ -69,22 +69,22 @@ def tokenized(texts: Sequence[str], length: int = LENGTH) -> Tokens:
 def calibration_texts(count: int, length: int = LENGTH) -> list[str]:
     """Different texts to calibrate or to train with, the same at every call.
 
-    Of eight, three are single sentences of documents, one of them cut short; two are as many of
-    these as fit `length` tokens, since padding teaches nothing; two are composed sentences. The
-    eighth is a row of random words: what is judged speaks of more than documents do.
+    Of eight, four are single sentences of documents, one of them cut short; two are as many of
+    these as fit `length` tokens, since padding teaches nothing. The others are a composed sentence
+    and a row of random words: what is judged speaks of more than documents do.
     """
     source = random.Random(0)
     prose = _prose(source)
-    invented = _endless(composed(max(4000, count // 2)), source)  # enough different ones
+    invented = _endless(composed(max(4000, count // 4)), source)  # enough different ones
     words = sorted(word for word in _tokenizer().get_vocab() if _WORD.fullmatch(word))
     texts: dict[str, None] = {}
     while len(texts) < count:
         kind = len(texts) % 8
         if kind == 7:
             text = " ".join(source.sample(words, source.randrange(5, length // 2)))
-        elif kind % 4 == 2:
+        elif kind == 6:
             text = next(invented)
-        elif kind % 4 == 1:
+        elif kind in (1, 5):
             text = _filled(prose, length)
         else:
             text = _cut(next(prose), source) if kind == 4 else next(prose)
@@ -172,11 +172,11 @@ def _endless(texts: Sequence[str], source: random.Random) -> Iterator[str]:
 
 
 def _prose(source: random.Random) -> Iterator[str]:
-    """Sentences of documentation; every fourth is from a license, since those are few."""
+    """Sentences of documentation; every sixth is from a license, since those are few."""
     documentation = _endless(calibrating_documentation(), source)
     licenses = _endless(calibrating_licenses(), source)
     while True:
-        yield from islice(documentation, 3)
+        yield from islice(documentation, 5)
         yield next(licenses)
 
 
