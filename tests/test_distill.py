@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.batches import Batch
@@ -206,6 +207,15 @@ def test_similarities_to_other_samples_are_learned() -> None:
     alone = {"output": "none", "hidden_weight": 0.0, "relation_weight": 1.0, "epochs": 10}
     assert error(_distill(_student(), **alone)) < 0.5 * error(_student())
     assert error(_distill(_student(), **alone, batch_size=1)) < 0.5 * error(_student())
+
+
+def test_anchors_leave_the_random_numbers_of_the_caller() -> None:
+    loader = DataLoader(TensorDataset(*_inputs(16)), batch_size=8, shuffle=True)
+    common: dict[str, Any] = {"teacher": _teacher(), "validation": _data(8), "epochs": 1}
+    student = _student()
+    before = torch.get_rng_state()
+    optimize(student, [Distill(data=loader, batch_size=0, relation_weight=1.0, **common)])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_similarities_are_cosines() -> None:

@@ -1,6 +1,7 @@
 """One run of distillation: from a program, its teacher and data to trained weights."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -51,14 +52,15 @@ def distill(
     """
     original = options.teacher or context.needs_original(report.name)
     _check_teacher(program, original)
-    training, validation, probe = _data(program, options, context, report.name)
+    with _seeded(options):
+        training, validation, probe = _data(program, options, context, report.name)
     student = program.copy()
     objective = _objective(student, original, options, report, probe)
     for part in (validation, training):
         stage = partial(context.progress, f"{report.name}: teacher")
-        _ask_teacher(objective.teacher, _in_order(part, options), options, stage)
+        _show(objective.teacher.prepare, part, options, stage)
     if options.relation_weight:
-        objective.set_anchors(_in_order(training, options))
+        _show(objective.set_anchors, training, options, lambda _: None)
     result = train(
         student,
         objective,
@@ -77,17 +79,14 @@ def distill(
     return _take_weights(program, student)
 
 
-def _in_order(data: Batches | Samples, options: DistillationOptions) -> Batches | Sequence[Batch]:
-    return data.in_order(options.batch_size) if isinstance(data, Samples) else data
-
-
-def _ask_teacher(
-    teacher: Teacher,
-    batches: Batches | Sequence[Batch],
+def _show(
+    take: Callable[[Iterator[Batch]], None],
+    data: Batches | Samples,
     options: DistillationOptions,
     progress: Callable[[float], None],
 ) -> None:
-    """Ask about the samples in a fixed order, before training takes them in a random one."""
+    """Give the samples to `take` in a fixed order, before training has them in a random one."""
+    batches = data.in_order(options.batch_size) if isinstance(data, Samples) else data
     device = find_device(options.device)
 
     def shown() -> Iterator[Batch]:
@@ -95,10 +94,17 @@ def _ask_teacher(
             progress(number / len(batches))
             yield moved(batch, device)
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)  # of a loader that shuffles
-        teacher.prepare(shown())
+    with _seeded(options):
+        take(shown())
     progress(1.0)
+
+
+@contextmanager
+def _seeded(options: DistillationOptions) -> Iterator[None]:
+    """A loader that shuffles gives the same order each time, and the caller's numbers stay."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        yield
 
 
 class _Progress(Callback):
