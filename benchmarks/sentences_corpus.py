@@ -32,14 +32,13 @@ def calibrating() -> tuple[str, ...]:
 @functools.cache
 def calibrating_documentation() -> tuple[str, ...]:
     """Those of `calibrating` that are from documentation."""
-    texts = enumerate(_documentation())
-    return sentences(text for number, text in texts if number % JUDGES_EVERY)
+    return _not_judging(_documentation())
 
 
 @functools.cache
 def calibrating_licenses() -> tuple[str, ...]:
     """Those of `calibrating` that are from licenses."""
-    return sentences(text for number, text in enumerate(_licenses()) if number % JUDGES_EVERY)
+    return _not_judging(_licenses())
 
 
 @functools.cache
@@ -97,6 +96,10 @@ def _licenses() -> list[str]:
     chosen = (file for file in files if "dist-info" in str(file) and "LICEN" in file.name.upper())
     paths = sorted((Path(str(file.locate())) for file in chosen), key=str)
     return [path.read_text(errors="ignore") for path in paths if path.is_file()]
+
+
+def _not_judging(texts: Sequence[str]) -> tuple[str, ...]:
+    return sentences(text for number, text in enumerate(texts) if number % JUDGES_EVERY)
 
 
 def _unseen(texts: Sequence[str]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def optimizer_groups(
     A row of an embedding that no sample uses would otherwise shrink to nothing. The group of
     `matrices` may be changed by what looks at more than single elements: none that keeps its zeros.
     """
-    tables, masked = _tables(program), masks_of(program)
+    tables, masked = _tables(program), {str(node.target) for node in _marked(program)}
     matrices, kernels, vectors = [], [], []
     for name, weight in trained.items():
         if weight.dim() < 2 or name in tables:
@@ -113,8 +113,11 @@ def zeros_stay(node: Node) -> bool:
 
 def masks_of(program: Program) -> dict[str, Tensor]:
     """For each marked weight, which elements may change: those that are not zero."""
-    marked = [n for n in program.graph.find_nodes(op="get_attr") if zeros_stay(n)]
-    return {str(node.target): program.weight(node).detach() != 0 for node in marked}
+    return {str(node.target): program.weight(node).detach() != 0 for node in _marked(program)}
+
+
+def _marked(program: Program) -> list[Node]:
+    return [node for node in program.graph.find_nodes(op="get_attr") if zeros_stay(node)]
 
 
 def _tables(program: Program) -> set[str]:

@@ -90,7 +90,8 @@ def test_each_group_of_a_model(name: str) -> None:
     program, inputs = program_of(name)
     for group in analyze(program).groups:
         pruned = prune_randomly(program, 0.5, only=group.name)
-        assert_pruned_like_masked(pruned, inputs)
+        # One channel of an SE gate moves the outputs of EfficientNet by 6e-4.
+        assert_pruned_like_masked(pruned, inputs, effect=3 * TOLERANCE)
 
 
 @pytest.mark.parametrize("name", NOTHING)
