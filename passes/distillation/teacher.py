@@ -11,7 +11,7 @@ from torch.fx import Node
 from ...compiler.batched_run import run_batched
 from ...compiler.batches import Batch
 from ...compiler.ir.program import Program, node_spec
-from ...compiler.training.samples import split
+from ...compiler.training.samples import join, split
 
 _LARGE = 6e4  # about the largest float16
 
@@ -73,13 +73,15 @@ class Teacher:
         device = batch.inputs[0].device if batch.inputs else torch.device("cpu")
         samples = split(self.program, Batch(batch.inputs, None, batch.times))
         keys = [_key(sample) for sample in samples]
+        known = {key: self._answers[key] for key in keys if key in self._answers}
+        unknown = {k: sample for k, sample in zip(keys, samples, strict=True) if k not in known}
         with torch.autocast(device.type, enabled=False):
-            if all(key in self._answers for key in keys):
-                return _join([self._answers[key] for key in keys], device)
-            answer = self._ask(batch)
-            for key, part in zip(keys, _split(answer, batch.times), strict=True):
-                self._remember(key, part)
-            return answer
+            if unknown:
+                answer = self._ask(join(list(unknown.values())))
+                for key, part in zip(unknown, _split(answer, len(unknown)), strict=True):
+                    known[key] = part
+                    self._remember(key, part)
+            return _join([known[key] for key in keys], device)
 
     def _ask(self, batch: Batch) -> Answer:
         self.program.module.to(batch.inputs[0].device if batch.inputs else "cpu")
@@ -162,7 +164,7 @@ def _split(answer: Answer, times: int) -> list[Answer]:
 
 def _join(answers: Sequence[Answer], device: torch.device) -> Answer:
     def joined(parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat(list(parts)).to(device)
+        return torch.cat([part.cpu() for part in parts]).to(device)
 
     first = answers[0]
     return Answer(

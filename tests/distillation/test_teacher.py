@@ -30,6 +30,26 @@ def test_a_teacher_is_asked_once_about_each_sample(monkeypatch: pytest.MonkeyPat
         assert torch.equal(again.values[node], value[order])
 
 
+def test_a_teacher_is_asked_about_unknown_samples_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sample that the memory has no room for must not cost a whole batch."""
+    ids, mask = token_batch(6)
+    states = hidden_states(the_teacher())
+    expected = Teacher(the_teacher(), states, [], 0).answer(Batch((ids, mask), None, 6))
+    teacher = Teacher(the_teacher(), states, [], 1 << 20)
+    teacher.prepare([Batch((ids[:4], mask[:4]), None, 4)])
+    asked: list[int] = []
+    ask = Teacher._ask
+    monkeypatch.setattr(Teacher, "_ask", lambda self, b: asked.append(b.times) or ask(self, b))
+    order = torch.tensor([5, 0, 4, 2, 5])
+    answer = teacher.answer(Batch((ids[order], mask[order]), None, 5))
+    assert asked == [2]
+    torch.testing.assert_close(answer.outputs[0], expected.outputs[0][order])
+    for node, value in expected.values.items():
+        torch.testing.assert_close(answer.values[node], value[order], rtol=2**-10, atol=1e-6)
+    for node, weights in expected.importance.items():
+        torch.testing.assert_close(answer.importance[node], weights[order])
+
+
 def test_a_teacher_remembers_no_more_than_allowed() -> None:
     ids, mask = token_batch(6)
     teacher = Teacher(the_teacher(), hidden_states(the_teacher()), [], 0)
