@@ -1,6 +1,6 @@
 """The real MiniLM made smaller: what is left of its embeddings.
 
-python -m benchmarks.compress [CASE ...] [--json FILE]   (40 minutes of CPU a case)
+python -m benchmarks.compress [CASE ...] [--json FILE]   (20 to 30 minutes of CPU a case)
 
 Each case is measured three times: as the simplest choice leaves it, after the healing in closed
 form that the pass does by itself, and after distillation on top of that. Spearman and mean cosine
