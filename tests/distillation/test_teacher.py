@@ -4,7 +4,7 @@ import torch
 from penjing.compiler.batched_run import run_batched
 from penjing.compiler.batches import Batch
 from penjing.passes.distillation.hidden_states import hidden_states
-from penjing.passes.distillation.teacher import Teacher
+from penjing.passes.distillation.teacher import Answer, Teacher
 from tests.distillation.students import the_teacher, token_batch
 
 
@@ -39,7 +39,12 @@ def test_a_teacher_is_asked_about_unknown_samples_alone(monkeypatch: pytest.Monk
     teacher.prepare([Batch((ids[:4], mask[:4]), None, 4)])
     asked: list[int] = []
     ask = Teacher._ask
-    monkeypatch.setattr(Teacher, "_ask", lambda self, b: asked.append(b.times) or ask(self, b))
+
+    def count(self: Teacher, batch: Batch) -> Answer:
+        asked.append(batch.times)
+        return ask(self, batch)
+
+    monkeypatch.setattr(Teacher, "_ask", count)
     order = torch.tensor([5, 0, 4, 2, 5])
     answer = teacher.answer(Batch((ids[order], mask[order]), None, 5))
     assert asked == [2]
