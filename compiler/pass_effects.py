@@ -15,14 +15,18 @@ from .macs import macs
 from .pass_context import PassContext
 from .pass_report import Layer, State
 
-_BATCHES = 16  # enough for a figure to read, few enough to compute after every pass
+_MOST_BATCHES = 16  # enough for a figure to read, few enough to compute after every pass
 
 
 @dataclass
 class EffectMeter:
-    """Describes programs that come from one original, whose outputs it computes once."""
+    """Describes programs that come from one original, whose outputs it computes once.
+
+    All see the same batches, which are kept: data that is shuffled is never the same again.
+    """
 
     context: PassContext
+    _batches: list[Batch] = field(default_factory=list)
     _outputs: list[list[Tensor]] = field(default_factory=list)
     _last: State | None = None
 
@@ -52,10 +56,10 @@ class EffectMeter:
         calibration, original = self.context.calibration, self.context.original
         if calibration is None or original is None:
             return None
-        batches = list(islice(calibration, _BATCHES))
-        if not self._outputs:
-            self._outputs = _outputs(original, batches)
-        return relative_error(_outputs(program, batches), self._outputs)
+        if not self._batches:
+            self._batches = list(islice(calibration, _MOST_BATCHES))
+            self._outputs = _outputs(original, self._batches)
+        return relative_error(_outputs(program, self._batches), self._outputs)
 
 
 def layers_of(program: Program) -> dict[str, Layer]:

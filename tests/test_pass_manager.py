@@ -5,6 +5,7 @@ from textwrap import dedent
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from penjing import targets
 from penjing.compiler.errors import CompileError
@@ -288,3 +289,15 @@ def test_what_a_lossy_pass_did_is_measured() -> None:
     assert second.before == first.after
     assert first.before.quality == pytest.approx(4 * (second.after.quality or 0))
     assert optimize(program, [_Soften()]).reports[0].after is None  # no relu to change
+
+
+def test_the_error_compares_the_same_samples_where_a_loader_shuffles() -> None:
+    program = trace(nn.Linear(3, 2), (torch.zeros(1, 3),))
+    loader = DataLoader(TensorDataset(torch.randn(16, 3)), shuffle=True)
+    first, second = optimize(program, [_Halve(), _Halve()], calibration=loader).reports
+    assert first.before is not None
+    assert first.after is not None
+    assert second.after is not None
+    assert first.before.error == 0
+    assert first.after.error == pytest.approx(1 / 2)
+    assert second.after.error == pytest.approx(3 / 4)

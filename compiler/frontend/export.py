@@ -101,7 +101,7 @@ def export(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> E
         try:
             program = torch.export.export(model, args, kwargs, strict=True)
             return functional(own_interface(program))
-        except Exception:
+        except Exception:  # what the first way could not follow tells more
             raise _explained(type(model).__name__, first) from first
 
 
