@@ -73,6 +73,7 @@ def distill(
     )
     original.module.to("cpu")
     _describe(result, report)
+    report.details["remembered"] = objective.teacher.remembered
     if keep_best and result.best is not None and result.best.step == 0:
         report.details["note"] = "no update made it better: the weights stay as they were"
         return 0

@@ -49,6 +49,11 @@ class Teacher:
         self._answers: dict[bytes, Answer] = {}
         self.narrow(states, reads)
 
+    @property
+    def remembered(self) -> int:
+        """The number of samples that it is not asked about again."""
+        return len(self._answers)
+
     def narrow(self, states: Sequence[Node], reads: Sequence[Node]) -> None:
         """Give the values of these nodes alone from now on, and forget what was said."""
         self.states, self.nodes = list(states), list(dict.fromkeys([*states, *reads]))

@@ -111,6 +111,16 @@ def test_anchors_leave_the_random_numbers_of_the_caller() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_the_report_says_how_many_samples_the_teacher_remembers() -> None:
+    remembered = [
+        details_of(distilled(shorter_student(), epochs=1, cache_bytes=size))["remembered"]
+        for size in (0, 10_000, 1 << 20)
+    ]
+    assert remembered[0] == 0
+    assert 0 < remembered[1] < 32
+    assert remembered[2] == 32
+
+
 def test_narrow_states_are_projected() -> None:
     before = error_of(narrow_student())
     random_state = torch.get_rng_state()
